@@ -1,0 +1,157 @@
+"""What the conversation manager keeps, is told, and answers. Everything here survives `to_dict` and JSON, because the
+journal replays a conversation from it and another instance takes a call over with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+
+class State(StrEnum):
+    """Where a conversation stands."""
+
+    GREETING = "greeting"
+    INTENT_DETECTION = "intent_detection"
+    SLOT_COLLECTION = "slot_collection"
+    CONFIRMATION = "confirmation"
+    EXECUTION = "execution"
+    CLOSING = "closing"
+    ESCALATION = "escalation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListeningProfile:
+    """How to listen in a state. `patience_ms`: silence after words that ends the turn; `dtmf`: are keys an answer;
+    `phrases`: what this flow's callers are likely to say (for engines that take a vocabulary); `keyterms`: single
+    words (for engines that take hints)."""
+
+    name: str = "free"
+    patience_ms: int = 600
+    dtmf: bool = True
+    keyterms: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationState:
+    """All that the manager knows. `asked` names the slot or question that the last directive put; `misses` counts
+    turns in a row that were not understood; `pending` are tool calls whose results are awaited; `memory` is the
+    flow's own (offered slots, results)."""
+
+    flow: str
+    state: State = State.GREETING
+    intent: str | None = None
+    slots: Mapping[str, str] = field(default_factory=dict)
+    asked: str | None = None
+    turn_count: int = 0
+    misses: int = 0
+    idle_count: int = 0
+    pending: tuple[str, ...] = ()
+    customer: Mapping[str, Any] | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    escalation_reason: str | None = None
+    ended: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        data = asdict(self)
+        data["state"] = self.state.value
+        data["pending"] = list(self.pending)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        values = dict(data)
+        values["state"] = State(values["state"])
+        values["pending"] = tuple(values.get("pending") or ())
+        return cls(**values)
+
+
+# --- what the manager is told --------------------------------------------------------------------------------------
+# `now` is always the shop's local time, ISO 8601 with its offset: the manager has no clock.
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The call is connected. `customer` is the caller's record if their number is known (a hint, not a proof)."""
+
+    now: str
+    caller_phone: str | None = None
+    customer: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeardText:
+    """The caller finished a turn. `understood` is False when the recogniser doubts its own words."""
+
+    text: str
+    now: str
+    understood: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeardDigits:
+    """The caller pressed keys."""
+
+    digits: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A tool that the directive asked for (or the model chose) has answered. `data` is what it returned; with `ok`
+    False, `data["message"]` can be said aloud and `data["reason"]` says which refusal it is."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    ok: bool
+    data: Mapping[str, Any]
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nobody spoke for the idle time."""
+
+    now: str
+
+
+Input = Started | HeardText | HeardDigits | ToolReturned | Quiet
+
+
+# --- what the manager answers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool to run now."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directive:
+    """What to do next. `say` is the scripted line (a language model may put it in its own words); `tools` run at once,
+    and their results come back as `ToolReturned`; `after` applies when the line has been heard. `system` is the prompt
+    of the turn and `allowed_tools` what a model may ask for. `why` names the rule that matched."""
+
+    say: str = ""
+    tools: tuple[ToolCall, ...] = ()
+    after: Literal["listen", "hangup", "handoff"] = "listen"
+    interruptible: bool = True
+    listening: ListeningProfile = field(default_factory=ListeningProfile)
+    system: str = ""
+    allowed_tools: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the machine."""
+
+    state: ConversationState
+    directive: Directive

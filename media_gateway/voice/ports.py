@@ -1,0 +1,237 @@
+"""What the call loop needs from the outside: ears (STT), a mind (LLM), a voice (TTS), and the line to the caller.
+
+Audio everywhere is mu-law, 8,000 Hz, one byte a sample: 8 bytes are 1 ms. Callbacks are plain functions, called on
+the event loop; they return at once. A provider is one file in `media_gateway/providers` that satisfies one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from media_gateway.conversation.model import ListeningProfile
+
+BYTES_PER_MS = 8
+SILENCE = b"\xff"
+
+
+# --- hearing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Sound that may be speech began. Fires on noise too: hold nothing on it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The whole text of the turn so far; may still change."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The turn is over (`text` whole). `confidence` 0..1, None if the engine has none; `understood` is False when the
+    engine itself believes that what it heard lies outside what it can recognise. `speech_end_ms` is how long before
+    this event the caller stopped speaking, as far as the engine knows."""
+
+    text: str
+    confidence: float | None = None
+    understood: bool = True
+    speech_end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """Sound stopped without becoming a turn (noise, a cough)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarsFailed:
+    """The recogniser is gone and will not come back by itself."""
+
+    kind: str
+    detail: str
+
+
+Heard = SpeechStarted | Partial | Final | SpeechEnded | EarsFailed
+
+
+class Hearing(Protocol):
+    """One caller's open recogniser."""
+
+    def feed(self, mulaw: bytes) -> None:
+        """A frame of the caller's sound, usually 20 ms. Never blocks and never raises; bounded inside."""
+
+    def configure(self, profile: ListeningProfile) -> None:
+        """Listen differently from now on."""
+
+    async def aclose(self) -> None:
+        """Stop; safe to call twice. No callback comes after it."""
+
+
+class Ears(Protocol):
+    """A speech-to-text provider."""
+
+    name: str
+
+    async def open(self, profile: ListeningProfile, on_heard: Callable[[Heard], None]) -> Hearing:
+        """Raises ProviderFault when the engine cannot be had."""
+
+
+# --- thinking ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line of the history as the model sees it: what was *heard*, not what was generated."""
+
+    role: Literal["user", "assistant", "tool"]
+    text: str
+    tool_call_id: str | None = None
+    tool_calls: tuple[ToolRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """The model asks for a tool. `call_id` is the model's own id, of no meaning beyond the history."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of what is to be said."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What a mind is asked: the system prompt, the history, the tools it may ask for (JSON schemas), and what the
+    conversation manager would say and do by itself (`script`, `script_tools`): a scripted mind says exactly that,
+    a language model takes it as guidance, and it is the stand-in when the model fails."""
+
+    turn: int
+    system: str
+    history: Sequence[Message]
+    tools: Sequence[Mapping[str, Any]] = ()
+    script: str = ""
+    script_tools: Sequence[ToolRequest] = ()
+
+
+class Mind(Protocol):
+    """A language model, or the script."""
+
+    name: str
+
+    def think(self, thought: Thought) -> AsyncIterator[TextDelta | ToolRequest | Usage]:
+        """Streams; closing the iterator cancels the request for real. Raises ProviderFault."""
+
+
+# --- speaking ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenAudio:
+    """Sound of clause `clause` of reply `reply`: any number of bytes, mu-law 8 kHz."""
+
+    reply: int
+    clause: int
+    mulaw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenEnd:
+    """Clause `clause` of reply `reply` is complete."""
+
+    reply: int
+    clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFailed:
+    """The voice is gone; clauses not ended will not come."""
+
+    kind: str
+    detail: str
+
+
+Spoken = SpokenAudio | SpokenEnd | VoiceFailed
+
+
+class Speaking(Protocol):
+    """One call's open voice. Clauses of a reply sound in the order they were said."""
+
+    def say(self, reply: int, clause: int, text: str) -> None:
+        """Never blocks; the sound comes through the callback."""
+
+    def cancel(self, reply: int) -> None:
+        """Stop making sound for this reply. Late audio of it may still come; the caller drops it by `reply`."""
+
+    async def aclose(self) -> None:
+        """Stop; safe to call twice. No callback comes after it."""
+
+
+class Voice(Protocol):
+    """A text-to-speech provider."""
+
+    name: str
+
+    async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
+        """Raises ProviderFault when the engine cannot be had."""
+
+    async def render(self, text: str) -> bytes:
+        """The whole text as mu-law, for the cache of greetings and apologies. Raises ProviderFault."""
+
+
+# --- the line ------------------------------------------------------------------------------------------------------
+
+
+class Line(Protocol):
+    """Towards the caller. Sends are synchronous hand-overs to the transport's buffer (no await per frame)."""
+
+    def media(self, mulaw: bytes) -> None:
+        """Queue sound behind what was queued before."""
+
+    def mark(self, name: str) -> None:
+        """Ask for an echo once all that was queued before it has been played (or cleared)."""
+
+    def clear(self) -> None:
+        """Drop everything that has not been played."""
+
+    def close(self) -> None:
+        """End the media stream; what follows is up to the TwiML behind it."""
+
+
+class ProviderFault(Exception):
+    """A provider did not do its part. `kind` is one of: refused, unauthorized, busy, timeout, broken, missing."""
+
+    def __init__(self, provider: str, kind: str, detail: str = "") -> None:
+        super().__init__(f"{provider}: {kind}: {detail}" if detail else f"{provider}: {kind}")
+        self.provider = provider
+        self.kind = kind
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The three providers of a call."""
+
+    ears: Ears
+    mind: Mind
+    voice: Voice
+    extras: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,52 @@
+"""News on its way to the applier: topic `callboard-events`, subscription `callboard-apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
+
+TOPIC = "callboard-events"
+SUBSCRIPTION = "callboard-apply"
+
+
+class PublishFailed(Exception):
+    """The bus did not confirm the message in time. The sender must not acknowledge what it carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusMessage:
+    """One piece of news. `id` is the idempotency key of the news itself (not of its delivery); `keys` are those of
+    {conversation_id, call_sid, call_id} that are known; `occurred_at` ISO 8601 UTC."""
+
+    id: str
+    source: str
+    type: str
+    keys: Mapping[str, str]
+    occurred_at: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ordering_key(self) -> str:
+        """Conversation id, else CallSid, else call id, else the message's own id."""
+        return self.keys.get("conversation_id") or self.keys.get("call_sid") or self.keys.get("call_id") or self.id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError on what is not a bus message."""
+        return cls(data["id"], data["source"], data["type"], dict(data["keys"]), data["occurred_at"], data["data"])
+
+
+class Bus(Protocol):
+    """Publishing. Delivery is a push: an HTTP POST of the Pub/Sub envelope to the applier, at least once, in order
+    per ordering key, again after any answer that is not 2xx."""
+
+    async def publish(self, message: BusMessage) -> None:
+        """Returns when the bus has it for good. Raises PublishFailed."""
+
+    async def aclose(self) -> None:
+        """Flush and let go; safe to call twice."""
