@@ -217,6 +217,55 @@ class Line(Protocol):
         """End the media stream; what follows is up to the TwiML behind it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedStream:
+    """A media stream whose `start` has been verified: the token fits the call and was claimed."""
+
+    call_id: str
+    stream_sid: str
+    org: str = "default"
+    caller_phone: str | None = None
+    flow: str | None = None
+    resumed: bool = False
+
+
+class Session(Protocol):
+    """A call in progress, as the socket shell sees it. The `on_*` methods are called on the event loop, return at once
+    and never raise."""
+
+    call_id: str
+
+    def on_media(self, mulaw: bytes) -> None:
+        """A frame of the caller's sound."""
+
+    def on_mark(self, name: str) -> None:
+        """An echo of a mark."""
+
+    def on_digit(self, digit: str) -> None:
+        """A key was pressed."""
+
+    def on_text(self, text: str) -> None:
+        """The caller typed instead of speaking (demo, browser)."""
+
+    def on_stop(self) -> None:
+        """Twilio said that the stream is over."""
+
+    def on_lost(self) -> None:
+        """The socket is gone without a word."""
+
+    def add_tap(self, tap: Callable[[int, bytes], None]) -> Callable[[], None]:
+        """Listen in: `tap(side, mulaw)` with side 0 the caller, 1 the assistant. Returns how to stop."""
+
+    async def run(self) -> None:
+        """The whole call; returns when nothing of it is left. The line has been closed by then if it was ours to close."""
+
+    def move(self) -> None:
+        """This instance is going away: tell the journal, and close the stream so that another one takes over."""
+
+
+SessionFactory = Callable[[StartedStream, Line], Session]
+
+
 class ProviderFault(Exception):
     """A provider did not do its part. `kind` is one of: refused, unauthorized, busy, timeout, broken, missing."""
 
