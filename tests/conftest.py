@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+from tests.emulators import firestore_emulator, pubsub_emulator
+
+__all__ = ["firestore_emulator", "pubsub_emulator"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long tests too")
