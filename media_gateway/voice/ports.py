@@ -257,7 +257,7 @@ class Session(Protocol):
         """Listen in: `tap(side, mulaw)` with side 0 the caller, 1 the assistant. Returns how to stop."""
 
     async def run(self) -> None:
-        """The whole call; returns when nothing of it is left. The line has been closed by then if it was ours to close."""
+        """The whole call; returns when nothing of it is left, the line closed if it was ours to close."""
 
     def move(self) -> None:
         """This instance is going away: tell the journal, and close the stream so that another one takes over."""

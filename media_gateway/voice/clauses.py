@@ -1,0 +1,51 @@
+"""Text on its way to the voice, clause by clause: cut on the terminator itself, without waiting for the next word, and
+never inside a word, a number or an abbreviation. Pure."""
+
+from __future__ import annotations
+
+import re
+
+LONG = 90
+"""From this many characters on a comma ends a clause too: better a breath than a wait."""
+
+_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|no|vs|etc|e\.g|i\.e|approx)|\b[a-z]|\d)\.$", re.IGNORECASE)
+
+
+class Clauser:
+    """Takes the model's text as it streams and gives whole clauses."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def feed(self, text: str) -> list[str]:
+        """More text; the clauses that are complete now."""
+        self._text += text
+        clauses: list[str] = []
+        while (end := self._end()) is not None:
+            clause, self._text = self._text[:end].strip(), self._text[end:].lstrip()
+            if clause:
+                clauses.append(clause)
+        return clauses
+
+    def flush(self) -> list[str]:
+        """The text is over: what is left is a clause."""
+        rest, self._text = self._text.strip(), ""
+        return [rest] if rest else []
+
+    def _end(self) -> int | None:
+        for found in re.finditer(r"[.!?]+[\"')\]]*|[;:,]\s", self._text):
+            end = found.end()
+            mark = found.group()[0]
+            if mark == "," and end <= LONG:
+                continue
+            if mark == "." and _ABBREVIATION.search(self._text[: found.start() + 1]):
+                # "2." may become "2.30" and "a." "a.m.": only these wait for what follows.
+                rest = self._text[end:]
+                if not rest:
+                    return None
+                if not rest[0].isspace() or not rest.lstrip() or rest.lstrip()[0].islower():
+                    continue
+            elif mark in ".!?" and end < len(self._text) and not self._text[end].isspace():
+                continue
+            return end
+        return None

@@ -1,0 +1,140 @@
+"""The call's own writer of the journal: takes events without waiting, writes them in order, in as few commits as the
+store's pace allows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import stamina
+import structlog
+
+from realtime.call import Call
+from realtime.clock import Clock, iso
+from realtime.events import Draft, EventType
+from realtime.journal import Fenced, Journal
+from realtime.stores.port import Conflict, StoreUnavailable, Write
+
+log = structlog.get_logger()
+
+BATCH = 16
+PATIENCE_S = 120.0
+"""How long the store may be away before the call's events are given up (the call itself goes on)."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    draft: Draft
+    change: Mapping[str, Any]
+    writes: Sequence[Write] = ()
+    done: asyncio.Future[None] | None = field(default=None)
+
+
+class Scribe:
+    """One per call. `note` never waits; `commit` waits until its event and the effect that belongs to it are one
+    commit in the store."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        call_id: str,
+        *,
+        clock: Clock,
+        wrote: Callable[[Call], None],
+        fenced: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._call_id = call_id
+        self._clock = clock
+        self._wrote = wrote
+        self._fenced = fenced
+        self._entries: deque[_Entry] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._count = 0
+        self._term = 0
+
+    def start(self, term: int) -> None:
+        """The call is ours: write as its owner of this term."""
+        self._term = term
+        self._wake.set()
+
+    def note(self, type_: EventType, data: Mapping[str, Any], *, change: Mapping[str, Any] | None = None) -> None:
+        """Write this when its turn comes."""
+        self._add(_Entry(self._draft(type_, data), change or {}))
+
+    async def commit(self, type_: EventType, data: Mapping[str, Any], writes: Sequence[Write]) -> None:
+        """Write this with its effect. Raises Conflict when the effect lost (nothing was written then), Fenced when the
+        call is no longer ours, StoreUnavailable when the store stays away."""
+        entry = _Entry(self._draft(type_, data), {}, writes, asyncio.get_running_loop().create_future())
+        self._add(entry)
+        assert entry.done is not None
+        await entry.done
+
+    async def flush(self) -> None:
+        """Wait until all that was noted is written."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._term and self._entries:
+                await self._write(self._take())
+            if not self._entries:
+                self._idle.set()
+
+    def _draft(self, type_: EventType, data: Mapping[str, Any]) -> Draft:
+        """Numbered in order; the owner's term goes before the number once it is known (`_keyed`), so that a commit
+        whose answer was lost can be repeated harmlessly."""
+        self._count += 1
+        return Draft(type_, data, str(self._count), iso(self._clock()))
+
+    def _add(self, entry: _Entry) -> None:
+        self._entries.append(entry)
+        self._idle.clear()
+        self._wake.set()
+
+    def _take(self) -> list[_Entry]:
+        """The next entries for one commit. One with an effect goes alone: it may lose without the others."""
+        if self._entries[0].done:
+            return [self._entries.popleft()]
+        batch: list[_Entry] = []
+        while self._entries and not self._entries[0].done and len(batch) < BATCH:
+            batch.append(self._entries.popleft())
+        return batch
+
+    async def _write(self, batch: list[_Entry]) -> None:
+        first = batch[0]
+        change: dict[str, Any] = {}
+        for entry in batch:
+            change.update(entry.change)
+        drafts = [self._keyed(entry.draft) for entry in batch]
+        try:
+            retry = stamina.retry_context(on=StoreUnavailable, attempts=None, timeout=PATIENCE_S, wait_max=5.0)
+            async for attempt in retry:
+                with attempt:
+                    appended = await self._journal.append(
+                        self._call_id, drafts, change=change, writes=first.writes, term=self._term
+                    )
+            self._wrote(appended.call)
+            if first.done and not first.done.done():
+                first.done.set_result(None)
+        except (Conflict, Fenced, StoreUnavailable) as problem:
+            self._give_up(first, problem)
+
+    def _keyed(self, draft: Draft) -> Draft:
+        return replace(draft, idem=f"voice:{self._term}:{draft.idem}")
+
+    def _give_up(self, first: _Entry, problem: Exception) -> None:
+        if first.done and not first.done.done():
+            first.done.set_exception(problem)
+        elif not isinstance(problem, Fenced):
+            log.error("session_saved", call_id=self._call_id, ok=False, problem=type(problem).__name__)
+        if isinstance(problem, Fenced):
+            self._fenced()
