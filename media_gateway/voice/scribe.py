@@ -67,6 +67,11 @@ class Scribe:
         """Write this when its turn comes."""
         self._add(_Entry(self._draft(type_, data), change or {}))
 
+    def lead(self, type_: EventType, data: Mapping[str, Any], *, change: Mapping[str, Any] | None = None) -> None:
+        """Write this before all that was noted so far (nothing has been written yet: `start` comes after it)."""
+        self._entries.appendleft(_Entry(self._draft(type_, data), change or {}))
+        self._idle.clear()
+
     async def commit(self, type_: EventType, data: Mapping[str, Any], writes: Sequence[Write]) -> None:
         """Write this with its effect. Raises Conflict when the effect lost (nothing was written then), Fenced when the
         call is no longer ours, StoreUnavailable when the store stays away."""

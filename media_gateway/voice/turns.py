@@ -26,8 +26,8 @@ APOLOGY_MS = 3_500
 CONFIRM_WORDS = 2
 
 _INTERJECTIONS = frozenset(
-    ("uh", "huh", "uhhuh", "um", "mm", "hm", "hmm", "mhm", "mmhm", "ah", "oh", "ok", "okay", "right", "yeah", "yep")
-    + ("sure", "i", "see", "got", "it", "alright")
+    {"uh", "huh", "uhhuh", "um", "mm", "hm", "hmm", "mhm", "mmhm", "ah", "oh", "ok", "okay", "right", "yeah", "yep"}
+    | {"sure", "i", "see", "got", "it", "alright"}
 )
 
 

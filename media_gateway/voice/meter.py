@@ -1,0 +1,48 @@
+"""Where the time of a turn goes. Pure: times are ms on the session's clock.
+
+Stages add up to the whole: endpointing (speech end to turn end, the recogniser's own figure), thinking (turn end to
+first text), clause (to the first clause given to the voice), voicing (to its first sound), sending (to the first media
+message), playing (to the first acknowledged mark).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STAGES = ("committed", "text", "clause", "sound", "media", "played")
+_NAMES = ("thinking", "clause", "voicing", "sending", "playing")
+
+
+@dataclass(slots=True)
+class TurnMeter:
+    """One turn's clock."""
+
+    turn: int
+    endpointing_ms: int = 0
+    tokens: dict[str, int] = field(default_factory=lambda: {"prompt": 0, "completion": 0, "cached": 0})
+    _at: dict[str, float] = field(default_factory=dict)
+
+    def reached(self, stage: str, now: float) -> None:
+        """The first time counts."""
+        self._at.setdefault(stage, now)
+
+    def used(self, prompt: int, completion: int, cached: int) -> None:
+        """Tokens of one more request."""
+        for name, value in (("prompt", prompt), ("completion", completion), ("cached", cached)):
+            self.tokens[name] += value
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens that are paid for."""
+        return self.tokens["prompt"] + self.tokens["completion"]
+
+    def data(self) -> Mapping[str, object]:
+        """The `turn_metrics` event. A stage that was not reached is absent, and so are those behind it."""
+        stages: dict[str, int] = {"endpointing": self.endpointing_ms}
+        for name, start, end in zip(_NAMES, STAGES, STAGES[1:], strict=False):
+            if start not in self._at or end not in self._at:
+                break
+            # Rounding both ends, not the difference: so the stages add up to the whole exactly.
+            stages[name] = round(self._at[end]) - round(self._at[start])
+        return {"turn": self.turn, "stages": stages, "total_ms": sum(stages.values()), "tokens": dict(self.tokens)}

@@ -1,0 +1,95 @@
+"""What every call of this process shares; put together once by the composition root."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
+from media_gateway.tools.port import ToolContext, ToolResult
+from media_gateway.voice.ports import Engines
+from realtime.clock import Clock, utcnow
+from realtime.events import LiveType
+from realtime.journal import Journal
+from realtime.stores.port import DocumentStore
+
+
+class Conversing(Protocol):
+    """The conversation manager of one flow."""
+
+    @property
+    def name(self) -> str:
+        """The flow's name."""
+
+    @property
+    def listening(self) -> ListeningProfile:
+        """How to listen before the first directive."""
+
+    def begin(self) -> ConversationState:
+        """The state before `Started`."""
+
+    def step(self, state: ConversationState, event: Input) -> Step:
+        """Pure."""
+
+
+class Toolbox(Protocol):
+    """The router of the tools."""
+
+    def schemas(self, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """What a model may be offered."""
+
+    async def run(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """Never raises for a tool's own failure; has a deadline of its own."""
+
+
+class Audience(Protocol):
+    """Who watches calls in this process (`realtime.hub.Hub`)."""
+
+    def notice(self, head: Mapping[str, Any]) -> None:
+        """A head changed."""
+
+    def live(self, call_id: str, type_: LiveType, data: Mapping[str, Any], ts: str) -> None:
+        """Something happens that is shown and not kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """The clocks of a call, in seconds; tests shorten them."""
+
+    first_word: float = 2.5
+    """From the question to the model's first word; then the script stands in."""
+    lookup: float = 0.25
+    """For the caller's record; then they are greeted as unknown."""
+    lost: float = 5.0
+    """For another instance to take over a stream that broke; then the call is over."""
+    finish: float = 20.0
+    """To write the end of a call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The shared parts. `prerendered` maps a line to its mu-law sound; `lookup` finds a customer by phone number."""
+
+    journal: Journal
+    store: DocumentStore
+    audience: Audience
+    engines: Engines
+    choose: Callable[[str | None, Started], Conversing]
+    tools: Toolbox
+    instance: str
+    zone: ZoneInfo
+    prerendered: Mapping[str, bytes] = field(default_factory=dict)
+    filler: str = "One moment, please."
+    apology: str = "I am sorry, I am having some trouble on my side. Could you say that once more?"
+    cut_off: str = "Sorry, we were cut off."
+    lookup: Callable[[str, str], Awaitable[Mapping[str, Any] | None]] | None = None
+    clock: Clock = utcnow
+    monotonic: Callable[[], float] = time.monotonic
+    patience: Patience = field(default_factory=Patience)
+
+    def local_now(self) -> str:
+        """The shop's local time, as the manager is told it."""
+        return self.clock().astimezone(self.zone).isoformat(timespec="seconds")
