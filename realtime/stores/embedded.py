@@ -1,0 +1,227 @@
+"""The document store of a laptop: SQLite, one file, several processes.
+
+Documents are JSON text. `version` is the value of one counter that every commit moves on, so it is also the change
+number that the feed of heads reads by. One writer thread takes what is pending and commits it as a group (each
+commit in a savepoint of its own), so that many callers pay for one transaction. WAL with `synchronous=NORMAL`: a
+killed process loses nothing that was acknowledged; a power cut may lose the last moments, never tear them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from realtime.clock import Clock, iso, utcnow
+from realtime.stores.embedded_feed import EmbeddedHeadFeed
+from realtime.stores.embedded_sql import compile_query, connect, prepare
+from realtime.stores.port import Conflict, Create, Delete, Doc, HeadFeed, Put, Query, StoreUnavailable, Write
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 10.0
+"""Seconds a call waits before it gives up; longer than SQLite's own wait for another process's lock."""
+PENDING = 1024
+"""Commits that may wait; more means that the disk does not keep up."""
+GROUP = 128
+"""Commits that share one transaction."""
+MAX_DOCUMENT = 1_000_000
+"""Bytes of JSON in a document; what Firestore takes is 1 MiB, and the two stores take the same documents."""
+PURGE_EVERY = timedelta(minutes=10)
+"""How often the writer looks for what has expired, while it is writing."""
+
+Result = TypeVar("Result")
+_Job = tuple[Sequence[Write], "Future[list[str]]"]
+
+
+class EmbeddedStore:
+    """`DocumentStore` in the SQLite file at `path`, which is created with its folder. Usable from any event loop."""
+
+    def __init__(self, path: Path | str, *, clock: Clock = utcnow) -> None:
+        """Opens the file; `clock` says what has expired. Raises StoreUnavailable when it is not to be opened."""
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            writer = connect(self.path)
+            prepare(writer)
+            self._reads = connect(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(f"cannot open {self.path}: {error}") from error
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-read")
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(PENDING)
+        self._closed = False
+        self._writer = threading.Thread(
+            target=_write_loop, args=(writer, self._jobs, clock), name="store-write", daemon=True
+        )
+        self._writer.start()
+
+    async def get(self, *paths: str) -> list[Doc | None]:
+        """The documents at these paths, in this order, None where there is none."""
+        return await self._read(lambda: [_fetch(self._reads, path) for path in paths])
+
+    async def query(self, query: Query) -> list[Doc]:
+        """At most `limit` documents."""
+        sql, values = compile_query(query)
+        return await self._read(lambda: [_doc(row) for row in self._reads.execute(sql, values)])
+
+    async def commit(self, writes: Sequence[Write]) -> list[str]:
+        """All or nothing. Raises Conflict; StoreUnavailable; ValueError for a document that is too large."""
+        job: Future[list[str]] = Future()
+        self._require_open()
+        try:
+            self._jobs.put_nowait((tuple(writes), job))
+        except queue.Full:
+            raise StoreUnavailable(f"{PENDING} commits are waiting for {self.path}") from None
+        return await self._outcome(job)
+
+    def feed(self) -> HeadFeed:
+        """A feed of `calls/*` where `active == true`, with a connection and a thread of its own while it runs."""
+        return EmbeddedHeadFeed(self.path)
+
+    async def aclose(self) -> None:
+        """Write what is pending, then close the file; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._jobs.put(None)
+        self._writer.join()
+        self._readers.shutdown()
+        self._reads.close()
+
+    async def _read(self, work: Callable[[], Result]) -> Result:
+        self._require_open()
+        return await self._outcome(self._readers.submit(work))
+
+    async def _outcome(self, job: Future[Result]) -> Result:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await asyncio.wrap_future(job)
+        except TimeoutError:
+            raise StoreUnavailable(f"{self.path} did not answer in {DEADLINE} s") from None
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path}: {error}") from error
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"{self.path} is closed")
+
+
+def _write_loop(connection: sqlite3.Connection, jobs: queue.Queue[_Job | None], clock: Clock) -> None:
+    """The writer thread: takes all that is pending, commits it together, tells each caller its own outcome."""
+    purge_at: datetime | None = None
+    closing = False
+    while not closing:
+        group, closing = _take(jobs)
+        if group:
+            _commit_group(connection, group)
+        now = clock()
+        if purge_at is None or now >= purge_at:
+            purge_at = now + PURGE_EVERY
+            _purge(connection, iso(now))
+    connection.close()
+
+
+def _take(jobs: queue.Queue[_Job | None]) -> tuple[list[_Job], bool]:
+    """Wait for work, then take all there is; True with the last of it."""
+    group: list[_Job] = []
+    job = jobs.get()
+    while job is not None:
+        if job[1].set_running_or_notify_cancel():
+            group.append(job)
+        if len(group) >= GROUP:
+            return group, False
+        try:
+            job = jobs.get_nowait()
+        except queue.Empty:
+            return group, False
+    return group, True
+
+
+def _purge(connection: sqlite3.Connection, now: str) -> None:
+    """Delete what has expired, as Firestore's TTL does."""
+    try:
+        connection.execute("DELETE FROM docs WHERE expire_at < ?", (now,))
+    except sqlite3.Error as error:
+        log.warning("purge_failed", extra={"error": str(error)})
+
+
+def _commit_group(connection: sqlite3.Connection, group: Sequence[_Job]) -> None:
+    outcomes: list[list[str] | Exception] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes.extend(_attempt(connection, writes) for writes, _ in group)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        outcomes = [error] * len(group)
+    for (_, job), outcome in zip(group, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            job.set_exception(outcome)
+        else:
+            job.set_result(outcome)
+
+
+def _attempt(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str] | Exception:
+    """One caller's commit, undone alone when its precondition does not hold."""
+    connection.execute("SAVEPOINT one")
+    try:
+        row = connection.execute("UPDATE counter SET n = n + 1 RETURNING n").fetchone()
+        versions = [_apply(connection, write, row[0]) for write in writes]
+    except sqlite3.Error:
+        raise
+    except Exception as refusal:  # a conflict, or a document that is not JSON: this caller's alone
+        connection.execute("ROLLBACK TO one")
+        connection.execute("RELEASE one")
+        return refusal
+    connection.execute("RELEASE one")
+    return versions
+
+
+def _apply(connection: sqlite3.Connection, write: Write, version: int) -> str:
+    found = connection.execute("SELECT version FROM docs WHERE path = ?", (write.path,)).fetchone()
+    if isinstance(write, Create):
+        if found:
+            raise Conflict(f"{write.path} exists already")
+    elif write.version is not None and (not found or str(found[0]) != write.version):
+        raise Conflict(f"{write.path} is not at version {write.version}")
+    if isinstance(write, Delete):
+        connection.execute("DELETE FROM docs WHERE path = ?", (write.path,))
+        return ""
+    _put(connection, write, version)
+    return str(version)
+
+
+def _put(connection: sqlite3.Connection, write: Create | Put, version: int) -> None:
+    collection, _, name = write.path.rpartition("/")
+    if not name or collection.count("/") % 2:
+        raise ValueError(f"{write.path!r} is not the path of a document")
+    text = json.dumps(write.data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if len(text.encode()) > MAX_DOCUMENT:
+        raise ValueError(f"{write.path} is larger than {MAX_DOCUMENT} bytes")
+    connection.execute(
+        "INSERT INTO docs (path, collection, data, version, expire_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) "
+        "DO UPDATE SET data = excluded.data, version = excluded.version, expire_at = excluded.expire_at",
+        (write.path, collection, text, version, write.data.get("expire_at")),
+    )
+
+
+def _fetch(connection: sqlite3.Connection, path: str) -> Doc | None:
+    row = connection.execute("SELECT path, data, version FROM docs WHERE path = ?", (path,)).fetchone()
+    return _doc(row) if row else None
+
+
+def _doc(row: tuple[str, str, int]) -> Doc:
+    path, text, version = row
+    return Doc(path, json.loads(text), str(version))

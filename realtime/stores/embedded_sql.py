@@ -1,0 +1,105 @@
+"""The SQL of the embedded store: its tables, its connections, and queries put into words."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from realtime.stores.port import Query
+
+BUSY_MS = 5_000
+"""How long SQLite waits for another process's lock before it gives up."""
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS docs ("
+    "path TEXT PRIMARY KEY, collection TEXT NOT NULL, data TEXT NOT NULL, version INTEGER NOT NULL, "
+    "expire_at TEXT) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS docs_changes ON docs (collection, version)",
+    "CREATE INDEX IF NOT EXISTS docs_expiry ON docs (expire_at) WHERE expire_at IS NOT NULL",
+    "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), n INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO counter (id, n) VALUES (1, 0)",
+)
+_OPERATORS = frozenset(("==", "<", "<=", ">", ">="))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit (transactions are spelled out), to be used by one thread at a time."""
+    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Turn WAL on and create what is missing. Several processes may do so at once."""
+    _turn_wal_on(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _turn_wal_on(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for a lock here, so that two processes that start together would trip over each other."""
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def compile_query(query: Query) -> tuple[str, list[Any]]:
+    """The statement and its values, giving rows of (path, data, version). As in Firestore, a comparison holds only
+    between values of one kind, and ordering by a field leaves out documents that do not have it."""
+    words = ["SELECT path, data, version FROM docs WHERE collection = ?"]
+    values: list[Any] = [query.collection]
+    for name, operator, value in query.where:
+        _condition(words, values, name, operator, value)
+    direction = "DESC" if query.descending else "ASC"
+    if query.order_by is not None:
+        if query.after is not None:
+            _condition(words, values, query.order_by, "<" if query.descending else ">", query.after)
+        words.append("AND json_type(data, ?) IS NOT NULL ORDER BY json_extract(data, ?)")
+        values += [_at(query.order_by), _at(query.order_by)]
+        words.append(f"{direction},")
+    else:
+        words.append("ORDER BY")
+    words.append(f"path {direction} LIMIT ?")
+    values.append(query.limit)
+    return " ".join(words), values
+
+
+def _condition(words: list[str], values: list[Any], name: str, operator: str, value: Any) -> None:
+    if operator not in _OPERATORS:
+        raise ValueError(f"{operator!r} is not an operator of a query")
+    kinds = _kinds(value)
+    words.append(f"AND json_type(data, ?) IN ({', '.join('?' * len(kinds))})")
+    values += [_at(name), *kinds]
+    if value is not None:
+        words.append(f"AND json_extract(data, ?) {'=' if operator == '==' else operator} ?")
+        values += [_at(name), value]
+
+
+def _kinds(value: Any) -> tuple[str, ...]:
+    """The kinds of JSON value that `value` can be compared with."""
+    if value is None:
+        return ("null",)
+    if isinstance(value, bool):
+        return ("true", "false")
+    if isinstance(value, int | float):
+        return ("integer", "real")
+    if isinstance(value, str):
+        return ("text",)
+    raise ValueError(f"{value!r} cannot be compared with in a query")
+
+
+def _at(name: str) -> str:
+    if '"' in name:
+        raise ValueError(f"{name!r} is not the name of a field")
+    return f'$."{name}"'
