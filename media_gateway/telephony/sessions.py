@@ -1,0 +1,55 @@
+"""The calls whose sound this instance holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from media_gateway.voice.ports import Session
+
+
+class Sessions:
+    """By call id. While `draining`, no new stream is let in."""
+
+    def __init__(self, *, max_calls: int = 100) -> None:
+        self._by_call: dict[str, Session] = {}
+        self._streams = 0
+        self._max_calls = max_calls
+        self.draining = False
+
+    def __len__(self) -> int:
+        return self._streams
+
+    @property
+    def full(self) -> bool:
+        """True if one call more would be one too many."""
+        return self._streams >= self._max_calls
+
+    def get(self, call_id: str) -> Session | None:
+        """The session of this call, if it is here."""
+        return self._by_call.get(call_id)
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Counts a socket from its acceptance to its end."""
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+    @contextmanager
+    def running(self, session: Session) -> Iterator[None]:
+        """A call that was taken over by a newer stream belongs to that one."""
+        self._by_call[session.call_id] = session
+        try:
+            yield
+        finally:
+            if self._by_call.get(session.call_id) is session:
+                del self._by_call[session.call_id]
+
+    def drain(self) -> None:
+        """This instance is going away: nothing new, and what runs moves."""
+        self.draining = True
+        for session in list(self._by_call.values()):
+            session.move()

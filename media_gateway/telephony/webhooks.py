@@ -1,0 +1,219 @@
+"""Twilio's webhooks: a call comes in or is answered, what follows a stream, and how a call is getting on.
+
+Signatures are checked before anything else. A caller never hears an error: when we cannot serve the call, TwiML says
+so politely and puts the caller through to a human if there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from media_gateway.auth.tokens import Tokens
+from media_gateway.http_errors import ApiError
+from media_gateway.telephony import media_stream, twiml
+from media_gateway.telephony.sessions import Sessions
+from media_gateway.telephony.signature import BadForm, Signatures, parse_form
+from realtime.bus.port import Bus, BusMessage, PublishFailed
+from realtime.call import Call, Status
+from realtime.clock import Clock, iso, utcnow
+from realtime.events import Draft, EventType
+from realtime.journal import Journal, Plan, UnknownCall
+from realtime.stores.port import StoreUnavailable
+
+MAX_FORM = 64 * 1024
+MAX_RESUMES = 5
+"""New streams a call gets after streams that ended for reasons not ours."""
+SORRY = "I am sorry, we cannot take your call right now. Please call again in a few minutes. Goodbye."
+BUSY = "I am sorry, all lines are busy right now. Please call again in a few minutes. Goodbye."
+_CALL_SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FLOW = re.compile(r"[a-z0-9_-]{1,64}")
+_E164 = re.compile(r"\+[0-9]{5,15}")
+_log = structlog.get_logger()
+Direction = Literal["inbound", "outbound"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """The five endpoints under `/api/v1/voice`."""
+
+    signatures: Signatures
+    tokens: Tokens
+    journal: Journal
+    bus: Bus
+    sessions: Sessions
+    socket_base_url: str
+    handoff_number: str | None = None
+    clock: Clock = utcnow
+
+    def routes(self) -> list[Route]:
+        """For the application."""
+        base = "/api/v1/voice"
+        return [
+            Route(f"{base}/incoming", self.incoming, methods=["POST"], max_body_size=MAX_FORM),
+            Route(f"{base}/outbound", self.outbound, methods=["POST"], max_body_size=MAX_FORM),
+            Route(f"{base}/resume", self.resume, methods=["POST"], max_body_size=MAX_FORM),
+            Route(f"{base}/status", self.status, methods=["POST"], max_body_size=MAX_FORM),
+            Route(f"{base}/amd", self.amd, methods=["POST"], max_body_size=MAX_FORM),
+        ]
+
+    async def incoming(self, request: Request) -> Response:
+        """Somebody calls our number."""
+        return await self._answer(request, "inbound")
+
+    async def outbound(self, request: Request) -> Response:
+        """A call that we placed was answered."""
+        return await self._answer(request, "outbound")
+
+    async def resume(self, request: Request) -> Response:
+        """What follows a stream: what its session had decided, else a new stream."""
+        form = await self._verified(request)
+        call_id = form["CallSid"]
+        try:
+            before = await self.journal.find(call_id)
+            if before is None:
+                _log.warning("resume_unknown_call", call_id=call_id)
+                return _xml(twiml.goodbye(SORRY))
+            if before.next == "handoff":
+                _log.info("handoff", call_id=before.call_id, dialled=self.handoff_number is not None)
+                return _xml(twiml.handoff(self.handoff_number))
+            if before.next == "hangup" or before.status.terminal:
+                return _xml(twiml.hangup())
+            appended = await self.journal.update(before.call_id, _resumed)
+        except (StoreUnavailable, UnknownCall):
+            _log.exception("resume_failed", call_id=call_id)
+            return _xml(twiml.handoff(self.handoff_number))
+        resumes = _resumes(appended.call)
+        _log.info("call_resumed", call_id=before.call_id, resumes=resumes)
+        if resumes > MAX_RESUMES:
+            return _xml(twiml.handoff(self.handoff_number))
+        return self._stream(appended.call, resumed=True)
+
+    async def status(self, request: Request) -> Response:
+        """How a call is getting on (status callback)."""
+        return await self._publish(request, "status")
+
+    async def amd(self, request: Request) -> Response:
+        """Who answered: a human or a machine."""
+        return await self._publish(request, "amd")
+
+    async def _answer(self, request: Request, direction: Direction) -> Response:
+        form = await self._verified(request)
+        if self.sessions.full:
+            _log.warning("call_refused", call_id=form["CallSid"], reason="max_calls")
+            return _xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(BUSY))
+        flow = request.query_params.get("flow")
+        if flow is not None and not _FLOW.fullmatch(flow):
+            raise ApiError(422, "flow must be a flow's name", fix="Name a flow that exists, such as ?flow=booking.")
+        ringing = Draft(
+            EventType.CALL_STATUS,
+            {"status": Status.RINGING.value, "call_end_time": None, "reason": None},
+            f"status:{Status.RINGING.value}",
+            iso(self.clock()),
+        )
+        try:
+            call = await self.journal.open(_new_call(form, direction, flow), (ringing,))
+        except StoreUnavailable:
+            _log.exception("call_not_opened", call_id=form["CallSid"])
+            return _xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(SORRY))
+        if call.status.terminal:
+            return _xml(twiml.hangup())
+        return self._stream(call, resumed=False)
+
+    def _stream(self, call: Call, *, resumed: bool) -> Response:
+        token = self.tokens.stream(call_id=call.call_id, org=call.org, resumed=resumed)
+        return _xml(twiml.stream(self.socket_base_url + media_stream.PATH, token))
+
+    async def _publish(self, request: Request, kind: Literal["status", "amd"]) -> Response:
+        form = await self._verified(request)
+        message = _news(form, kind, iso(self.clock()))
+        try:
+            await self.bus.publish(message)
+        except PublishFailed as error:
+            _log.exception("publish_failed", call_id=form["CallSid"], type=kind)
+            raise ApiError(503, "The news could not be passed on; send it again.") from error
+        return Response(status_code=204)
+
+    async def _verified(self, request: Request) -> Mapping[str, str]:
+        """The form, once it is known to be Twilio's. Raises ApiError."""
+        try:
+            form = parse_form(await request.body())
+        except BadForm as error:
+            raise ApiError(400, str(error)) from error
+        query = request.scope["query_string"].decode("latin-1")
+        if not self.signatures.webhook(request.scope["path"], query, form, request.headers):
+            raise ApiError(
+                403,
+                "The Twilio signature does not fit.",
+                code="bad_signature",
+                fix="TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL must be those that Twilio uses for this number.",
+            )
+        if not _CALL_SID.fullmatch(form.get("CallSid", "")):
+            raise ApiError(422, "CallSid is missing or malformed.")
+        return form
+
+
+def _new_call(form: Mapping[str, str], direction: Direction, flow: str | None) -> Call:
+    """The caller's number is a hint: withheld numbers come as words, which are no number."""
+    other = form.get("From" if direction == "inbound" else "To", "")
+    return Call(
+        call_id=form["CallSid"],
+        call_sid=form["CallSid"],
+        direction=direction,
+        caller_phone=other if _E164.fullmatch(other) else None,
+        from_number=form.get("From") or None,
+        to_number=form.get("To") or None,
+        flow=flow,
+        status=Status.RINGING,
+    )
+
+
+def _resumes(call: Call) -> int:
+    return int(call.metadata.get("resumes", 0))
+
+
+def _resumed(call: Call) -> Plan | None:
+    """The call goes on in a new stream. A move is ours and costs nothing; any other break is counted."""
+    if call.status.terminal or call.next in ("hangup", "handoff"):
+        return None
+    change: dict[str, Any] = {"next": None}
+    if call.next != "move":
+        change["metadata"] = {**call.metadata, "resumes": _resumes(call) + 1}
+    return Plan(drafts=(), change=change, writes=())
+
+
+def _news(form: Mapping[str, str], kind: Literal["status", "amd"], now: str) -> BusMessage:
+    """`data` is Twilio's form as it came; the applier knows its names. `SequenceNumber` tells one status from another
+    (they may arrive in any order); without it, the status itself does."""
+    sid = form["CallSid"]
+    which = form.get("SequenceNumber") or form.get("CallStatus") or form.get("AnsweredBy") or "0"
+    return BusMessage(
+        id=f"twilio:{kind}:{sid}:{which}",
+        source="twilio",
+        type=kind,
+        keys={"call_sid": sid},
+        occurred_at=_occurred_at(form) or now,
+        data=dict(form),
+    )
+
+
+def _occurred_at(form: Mapping[str, str]) -> str | None:
+    """Twilio's `Timestamp` is RFC 2822; None if it is absent or unreadable."""
+    try:
+        moment = parsedate_to_datetime(form.get("Timestamp", ""))
+    except ValueError:
+        return None
+    return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _xml(body: str) -> Response:
+    return Response(body, media_type="text/xml")
