@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from realtime.backoff import delay
 from realtime.call import Call
 from realtime.clock import Clock, iso
 from realtime.events import Event
@@ -22,7 +23,6 @@ OUTAGES = 3
 PAUSE = 0.25
 """Longest pause before another attempt, seconds; jittered."""
 
-_random = secrets.SystemRandom()
 Decide = Callable[[Call], Plan | None]
 
 
@@ -115,7 +115,7 @@ class Append:
         outages = 0
         for attempt in range(ATTEMPTS):
             if attempt:
-                await asyncio.sleep(_random.uniform(0, min(PAUSE, 0.004 * 2**attempt)))
+                await asyncio.sleep(delay(attempt, base=0.004, cap=PAUSE))
             try:
                 outcome = await self._learn() or await self._attempt()
             except StoreUnavailable:
