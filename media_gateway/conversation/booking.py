@@ -1,0 +1,220 @@
+"""The booking: what is missing is asked, free times are looked up, everything is confirmed, then it is done.
+
+`advance` looks at what is known and takes the next step; it is called after every change, so that slots may come in any
+order, several in one breath, and be corrected at any time before the tool has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time
+from typing import Any
+
+from media_gateway.conversation import speech
+from media_gateway.conversation.dates import When
+from media_gateway.conversation.model import State, ToolReturned
+from media_gateway.conversation.turn import Turn, as_times
+from media_gateway.conversation.understand import Understood
+
+OFFERED = 3
+CONFIRM = "confirm"
+CHANGE = "change"
+ANYTHING_ELSE = "anything_else"
+_NOON, _EVENING = "12:00", "17:00"
+
+
+def merged(turn: Turn, heard: Understood) -> tuple[Turn, tuple[str, ...]]:
+    """The turn with what was heard in its slots, and the names of the slots that changed. A new day keeps the time
+    that was wanted; a part of the day ("in the morning") takes the place of a time."""
+    fresh: dict[str, str | None] = {}
+    when = heard.when
+    if heard.service:
+        fresh["service_type"] = heard.service
+    if when.date:
+        fresh["preferred_date"] = when.date.isoformat()
+    if when.time:
+        fresh["preferred_time"] = when.time.strftime("%H:%M")
+    elif when.part_of_day:
+        fresh["preferred_time"] = None
+    elif (picked := _picked(turn, heard.said)) is not None:
+        fresh["preferred_time"] = picked
+    changed = tuple(name for name, value in fresh.items() if turn.slots.get(name) != value)
+    turn = turn.with_slots(**fresh)
+    if when.time or when.part_of_day:
+        turn = turn.remembering(part=when.part_of_day)
+        if when.part_of_day and "preferred_time" not in changed:
+            changed = (*changed, "preferred_time")
+    return turn, changed
+
+
+def _picked(turn: Turn, said: str) -> str | None:
+    """ "The second one", of the times just offered."""
+    offered = as_times(turn.memory.get("offered"))
+    if turn.state.asked != "preferred_time" or not offered:
+        return None
+    for words, index in (("first", 0), ("second", 1), ("third", 2), ("last", -1), ("latest", -1)):
+        if f" {words} " in f" {said} " and -len(offered) <= index < len(offered):
+            return offered[index]
+    easy = any(f" {words} " in f" {said} " for words in ("either", "any", "that one", "doesn't matter", "you choose"))
+    return offered[0] if easy else None
+
+
+def expects(turn: Turn) -> bool:
+    """A booking is under way."""
+    return turn.state.asked in {"service_type", "preferred_date", "preferred_time", CONFIRM, CHANGE}
+
+
+def advance(turn: Turn, why: str = "") -> Turn:
+    """The next step of the booking."""
+    spec = turn.flow.spec
+    turn = turn.at(State.SLOT_COLLECTION, why=why)
+    if "service_type" not in turn.slots:
+        return turn.asking("service_type", spec.slots["service_type"].ask)
+    if turn.day() is None:
+        return turn.asking("preferred_date", spec.slots["preferred_date"].ask)
+    free = turn.memory.get("free")
+    if not isinstance(free, Mapping) or free.get("date") != turn.slots["preferred_date"]:
+        wanted = {"date": turn.slots["preferred_date"]}
+        return turn.remembering(free=None, offered=None).calling(spec.booking.availability_tool, wanted)
+    times = as_times(free.get("times"))
+    if not free.get("open", True) or not times:
+        return _no_day(turn, closed=not free.get("open", True))
+    if turn.memory.get("part") == "earliest" and turn.clock() is None:
+        turn = turn.with_slots(preferred_time=times[0])
+    if turn.clock() is None:
+        return _offer(turn, times)
+    if turn.slots["preferred_time"] not in times:
+        return _busy(turn, times)
+    confirming = turn.at(State.CONFIRMATION).remembering(offered=None, part=None)
+    return confirming.asking(CONFIRM, spec.booking.confirm)
+
+
+def _no_day(turn: Turn, *, closed: bool) -> Turn:
+    booking = turn.flow.spec.booking
+    asked = turn.asking("preferred_date", booking.closed if closed else booking.full)
+    asked = asked.with_slots(preferred_date=None).remembering(free=None, offered=None)
+    return asked.remembering(question=speech.fill(turn.flow.spec.slots["preferred_date"].ask, asked.values()))
+
+
+def _offer(turn: Turn, times: tuple[str, ...]) -> Turn:
+    """Free times in the part of the day that was wanted, else spread over the day."""
+    part = turn.memory.get("part")
+    fitting = [one for one in times if _in_part(one, part)] or list(times)
+    step = max(1, (len(fitting) - 1) // (OFFERED - 1)) if len(fitting) > OFFERED else 1
+    return _offering(turn, fitting[::step][:OFFERED], turn.flow.spec.booking.offer)
+
+
+def _in_part(clock: str, part: object) -> bool:
+    if part == "morning":
+        return clock < _NOON
+    if part == "afternoon":
+        return clock >= _NOON
+    return clock >= _EVENING if part == "evening" else True
+
+
+def _busy(turn: Turn, times: tuple[str, ...]) -> Turn:
+    """The free times nearest to the wanted one."""
+    wanted = _minutes(turn.slots["preferred_time"])
+    nearest = sorted(sorted(times, key=lambda one: abs(_minutes(one) - wanted))[:OFFERED])
+    return _offering(turn, nearest, turn.flow.spec.booking.busy).with_slots(preferred_time=None)
+
+
+def _offering(turn: Turn, offered: list[str], line: str) -> Turn:
+    said = speech.say_times([time.fromisoformat(one) for one in offered])
+    return turn.remembering(offered=list(offered)).asking("preferred_time", line, times=said)
+
+
+def _minutes(clock: str) -> int:
+    return int(clock[:2]) * 60 + int(clock[3:])
+
+
+def answered_confirmation(turn: Turn, heard: Understood) -> Turn | None:
+    """Yes books, no asks what to change; None when it was neither."""
+    booking = turn.flow.spec.booking
+    if heard.yes is True:
+        arguments = {
+            "service_type": turn.slots["service_type"],
+            "date": turn.slots["preferred_date"],
+            "time": turn.slots["preferred_time"],
+        }
+        return turn.at(State.EXECUTION, why="confirmed", asked=None).calling(booking.booking_tool, arguments)
+    if heard.yes is False:
+        return turn.at(State.SLOT_COLLECTION, why="not confirmed").asking(CHANGE, booking.change)
+    return None
+
+
+def answered_change(turn: Turn, heard: Understood) -> Turn | None:
+    """ "The day": that slot is asked again."""
+    words = set(heard.said.split())
+    for slot, names in (
+        ("preferred_date", {"day", "date", "days"}),
+        ("preferred_time", {"time", "hour", "times"}),
+        ("service_type", {"service", "services"}),
+    ):
+        if words & names:
+            turn = turn.with_slots(**{slot: None})
+            turn = turn.remembering(part=None) if slot == "preferred_time" else turn
+            return advance(turn, f"change {slot}")
+    return advance(turn, "keep") if heard.yes is False else None
+
+
+# --- what the tools say ----------------------------------------------------------------------------------------------
+
+
+def slots_returned(turn: Turn, event: ToolReturned) -> Turn:
+    """Free times of a day have come. Those of a day that is no longer wanted are dropped."""
+    asked_for = event.arguments.get("date", event.data.get("date"))
+    collecting = expects(turn) or turn.state.state is State.SLOT_COLLECTION
+    if asked_for != turn.slots.get("preferred_date") or not collecting:
+        return turn.at(turn.state.state, why="stale times")
+    free = {
+        "date": asked_for,
+        "times": list(as_times(event.data.get("times"))),
+        "open": event.data.get("open") is not False,
+    }
+    return advance(turn.remembering(free=free, failures=None), "times")
+
+
+def booked(turn: Turn, event: ToolReturned) -> Turn:
+    """The appointment stands: say it as the shop's book has it."""
+    data = {name: event.data.get(name) or event.arguments.get(name) for name in ("service_type", "date", "time")}
+    names = {"service_type": "service_type", "date": "preferred_date", "time": "preferred_time"}
+    turn = turn.with_slots(**{names[key]: value for key, value in data.items() if isinstance(value, str)})
+    appointment = {**data, "appointment_id": event.data.get("appointment_id")}
+    turn = turn.remembering(appointment=appointment, free=None, offered=None, part=None, failures=None)
+    turn = turn.at(State.CLOSING, why="booked").saying(turn.flow.spec.booking.booked)
+    return turn.asking(ANYTHING_ELSE, turn.flow.spec.talk.anything_else)
+
+
+def not_booked(turn: Turn, event: ToolReturned) -> Turn | None:
+    """A refusal that the caller can mend; None when it is a failure."""
+    reason, data = event.data.get("reason"), event.data
+    if reason == "slot_taken":
+        day, taken = turn.slots.get("preferred_date"), turn.slots.get("preferred_time")
+        alternatives = [one for one in as_times(_same_day(data.get("alternatives"), day)) if one != taken]
+        free = {"date": day, "times": alternatives, "open": True} if alternatives else None
+        if free is None:
+            turn = turn.with_slots(preferred_date=None, preferred_time=None)
+            return advance(turn.saying_text(message(data)).remembering(free=None), "slot taken")
+        return advance(turn.remembering(free=free), "slot taken")
+    if reason in {"closed", "in_the_past"}:
+        turn = turn.saying_text(message(data)).with_slots(preferred_date=None, preferred_time=None)
+        return advance(turn.remembering(free=None, offered=None), str(reason))
+    return None
+
+
+def _same_day(alternatives: object, day: str | None) -> list[Any]:
+    values = alternatives if isinstance(alternatives, list | tuple) else []
+    return [one for one in values if not isinstance(one, Mapping) or one.get("date", day) == day]
+
+
+def message(data: Mapping[str, Any]) -> str:
+    """The sentence that a tool gave to be said aloud; empty when it gave none."""
+    text = data.get("message")
+    return " ".join(text.split())[:300] if isinstance(text, str) else ""
+
+
+def described(when: When) -> str:
+    """For `why`: which parts of a time were heard."""
+    parts = [name for name, value in (("date", when.date), ("time", when.time), ("part", when.part_of_day)) if value]
+    return "+".join(parts)

@@ -1,0 +1,226 @@
+"""What a flow file may contain. `flow.py` reads the file; this says what is right and wrong in it."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from datetime import time
+from decimal import Decimal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+PLACEHOLDERS = frozenset(
+    {"shop", "address", "phone", "first_name", "services", "service", "date", "time", "when", "times", "hours"}
+    | {"price", "prices", "question"}
+)
+SLOT_NAMES = ("service_type", "preferred_date", "preferred_time")
+
+
+def _line(text: str) -> str:
+    """A spoken line: plain placeholders only, and only known ones."""
+    try:
+        fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"{error}; write {{{{ for a brace that is to be spoken") from error
+    for name, spec, how in fields:
+        if name not in PLACEHOLDERS or spec or how:
+            raise ValueError(f"unknown placeholder {{{name}}}; there are: {', '.join(sorted(PLACEHOLDERS))}")
+    return text
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError(f"no such time zone: {name}; write it like America/New_York") from error
+    return name
+
+
+def _day(value: object) -> object:
+    """ "08:00-18:00" or "closed"."""
+    if value == "closed":
+        return None
+    found = re.fullmatch(r"(\d{2}:\d{2})\s*-\s*(\d{2}:\d{2})", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('write the hours as "08:00-18:00", or closed')
+    return {"opens": found[1], "closes": found[2]}
+
+
+Line = Annotated[str, Field(min_length=1), AfterValidator(_line)]
+Lines = Annotated[tuple[Line, ...], Field(min_length=1)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Part(BaseModel):
+    """Every mapping of the file: unknown keys are mistakes, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shop(Part):
+    name: Word
+    timezone: Annotated[str, AfterValidator(_zone)]
+    address: Word
+    phone: Word | None = None
+
+
+class Open(Part):
+    opens: time
+    closes: time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Open:
+        if self.opens >= self.closes:
+            raise ValueError("the shop closes before it opens")
+        return self
+
+
+Day = Annotated[Open | None, BeforeValidator(_day)]
+
+
+class Week(Part):
+    """Opening hours; None is closed."""
+
+    monday: Day
+    tuesday: Day
+    wednesday: Day
+    thursday: Day
+    friday: Day
+    saturday: Day
+    sunday: Day
+
+    @model_validator(mode="after")
+    def _open_once(self) -> Week:
+        if not any(self.days()):
+            raise ValueError("the shop is closed all week")
+        return self
+
+    def days(self) -> tuple[Open | None, ...]:
+        """Monday first."""
+        return (self.monday, self.tuesday, self.wednesday, self.thursday, self.friday, self.saturday, self.sunday)
+
+
+class Service(Part):
+    key: Key
+    say: Word
+    synonyms: tuple[Word, ...] = ()
+    minutes: Annotated[int, Field(gt=0, le=24 * 60)]
+    price: Annotated[Decimal, Field(ge=0)] | None = None
+
+
+class Intent(Part):
+    """`examples` match when their telling words are said in a row; `patterns` are regular expressions on lower-case
+    words without punctuation."""
+
+    action: Literal["book", "answer", "escalate", "affirm", "deny", "repeat", "abandon", "goodbye", "hello"]
+    examples: tuple[Word, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    answer: Line | None = None
+    reason: Key | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Intent:
+        if not self.examples and not self.patterns:
+            raise ValueError("give examples or patterns, else nobody can ever say it")
+        if (self.action == "answer") != (self.answer is not None):
+            raise ValueError("`answer` goes with `action: answer`, and only with it")
+        if (self.action == "escalate") != (self.reason is not None):
+            raise ValueError("`reason` goes with `action: escalate`, and only with it")
+        return self
+
+
+class Listening(Part):
+    patience_ms: Annotated[int, Field(ge=100, le=10_000)] = 600
+    dtmf: bool = True
+    keyterms: tuple[Word, ...] = ()
+
+
+class Slot(Part):
+    ask: Line
+    again: Line
+    listening: Listening = Listening()
+
+
+class Booking(Part):
+    """Lines of the booking. `offer` is said with free times, `busy` when the wanted time is taken."""
+
+    offer: Line
+    busy: Line
+    full: Line
+    closed: Line
+    confirm: Line
+    confirm_again: Line
+    change: Line
+    working: Line
+    booked: Line
+    price_unknown: Line
+    abandoned: Line
+    availability_tool: Key = "get_available_slots"
+    booking_tool: Key = "book_appointment"
+
+
+class Escalation(Part):
+    say: Line
+    waiting: Line
+
+
+class Talk(Part):
+    """What is said around the business: misunderstandings, silence, keys, the end."""
+
+    misunderstood: Lines
+    keys: Line
+    quiet: Lines
+    quiet_goodbye: Line
+    anything_else: Line
+    help: Line
+    tool_failed: Line
+    retry: Line
+
+
+class FlowSpec(Part):
+    """One flow file."""
+
+    name: Key
+    direction: Literal["inbound", "outbound"] = "inbound"
+    shop: Shop
+    hours: Week
+    greeting: Line
+    greeting_known: Line | None = None
+    disclosure: Line
+    services: Annotated[tuple[Service, ...], Field(min_length=1)]
+    intents: Annotated[Mapping[Key, Intent], Field(min_length=1)]
+    slots: Mapping[Literal["service_type", "preferred_date", "preferred_time"], Slot]
+    listening: Listening = Listening()
+    booking: Booking
+    escalation: Escalation
+    talk: Talk
+    closing: Line
+    instructions: Word | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> FlowSpec:
+        missing = [name for name in SLOT_NAMES if name not in self.slots]
+        if missing:
+            raise ValueError(f"slots: {', '.join(missing)} missing")
+        keys = [service.key for service in self.services]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"services: {', '.join(twice)} listed twice")
+        actions = {intent.action for intent in self.intents.values()}
+        wanted = {"book", "affirm", "deny", "escalate"} - actions
+        if wanted:
+            raise ValueError(f"intents: none with the action {', '.join(sorted(wanted))}")
+        return self

@@ -1,0 +1,151 @@
+"""One step in the making: the new state, what is said, what is run, and by which rule. And how the lines of a flow are
+filled. `booking.py` and `manager.py` make turns; `manager.py` turns them into a Step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from typing import Any, Literal, TypeVar
+
+from media_gateway.conversation import speech
+from media_gateway.conversation.flow import Flow
+from media_gateway.conversation.model import ConversationState, State, ToolCall
+
+T = TypeVar("T")
+NAME_LIMIT = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """`path` is every (state, intent) that the step went through; the last is where it ended."""
+
+    state: ConversationState
+    flow: Flow
+    now: datetime
+    say: str = ""
+    tools: tuple[ToolCall, ...] = ()
+    after: Literal["listen", "hangup", "handoff"] = "listen"
+    interruptible: bool = True
+    why: tuple[str, ...] = ()
+    path: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        return self.state.memory
+
+    @property
+    def slots(self) -> Mapping[str, str]:
+        return self.state.slots
+
+    def at(self, state: State, *, why: str = "", **changes: Any) -> Turn:
+        """Go to a state; `changes` are fields of ConversationState."""
+        moved = replace(self.state, state=state, **changes)
+        step = (state.value, moved.intent)
+        path = self.path if self.path and self.path[-1] == step else (*self.path, step)
+        return replace(self, state=moved, path=path, why=(*self.why, why) if why else self.why)
+
+    def with_slots(self, **slots: str | None) -> Turn:
+        """Set slots; None forgets one."""
+        kept = {name: value for name, value in {**self.slots, **slots}.items() if value is not None}
+        return replace(self, state=replace(self.state, slots=kept))
+
+    def remembering(self, **facts: Any) -> Turn:
+        """Set facts of the memory; None forgets one."""
+        kept = {name: value for name, value in {**self.memory, **facts}.items() if value is not None}
+        return replace(self, state=replace(self.state, memory=kept))
+
+    def saying(self, line: str, **values: str) -> Turn:
+        """Add a filled line of the flow to what is said."""
+        return self.saying_text(speech.fill(line, {**self.values(), **values}))
+
+    def saying_text(self, text: str) -> Turn:
+        return replace(self, say=f"{self.say} {text}".strip())
+
+    def asking(self, asked: str, line: str, **values: str) -> Turn:
+        """Say a question and remember it, so that it can be put again."""
+        question = speech.fill(line, {**self.values(), **values})
+        return (
+            replace(self, state=replace(self.state, asked=asked)).remembering(question=question).saying_text(question)
+        )
+
+    def calling(self, name: str, arguments: Mapping[str, Any]) -> Turn:
+        """Run a tool; its result is awaited."""
+        pending = (*(one for one in self.state.pending if one != name), name)
+        state = replace(self.state, pending=pending)
+        return replace(self, state=state, tools=(*self.tools, ToolCall(name, arguments)))
+
+    def values(self) -> dict[str, str]:
+        """What the placeholders of lines stand for, as far as it is known now."""
+        spec, today = self.flow.spec, self.now.date()
+        service = self.flow.service(self.slots.get("service_type", ""))
+        day, clock = self.day(), self.clock()
+        known = {
+            "shop": spec.shop.name,
+            "address": spec.shop.address,
+            "phone": spec.shop.phone or "",
+            "first_name": first_name(self.state.customer),
+            "services": speech.listed([one.say for one in spec.services], "or"),
+            "hours": speech.say_week([self.flow.opens(day_) for day_ in range(7)]),
+            "prices": prices(self.flow, service.key if service else None),
+            "question": str(self.memory.get("question") or spec.talk.help),
+        }
+        if service:
+            known["service"] = article(service.say)
+            known["price"] = speech.say_price(service.price) if service.price is not None else ""
+        if day:
+            known["date"] = speech.say_date(day, today)
+        if clock:
+            known["time"] = speech.say_time(clock)
+        if day and clock:
+            known["when"] = speech.say_when(day, clock, today)
+        return known
+
+    def day(self) -> date | None:
+        return _iso(date.fromisoformat, self.slots.get("preferred_date"))
+
+    def clock(self) -> time | None:
+        return _iso(time.fromisoformat, self.slots.get("preferred_time"))
+
+
+def _iso(read: Callable[[str], T], value: object) -> T | None:
+    """None for what is not a date or time: results of tools come from outside."""
+    try:
+        return read(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def as_times(values: object) -> tuple[str, ...]:
+    """The usable "HH:MM" of a tool's list (or of its {"time": ...} records), in order, each once."""
+    found: set[str] = set()
+    for value in values if isinstance(values, list | tuple) else ():
+        moment = _iso(time.fromisoformat, value.get("time") if isinstance(value, Mapping) else value)
+        if moment is not None:
+            found.add(moment.strftime("%H:%M"))
+    return tuple(sorted(found))
+
+
+def first_name(customer: Mapping[str, Any] | None) -> str:
+    """The name to greet with: letters only, since it comes from outside and is said and shown."""
+    record = customer or {}
+    name = record.get("first_name") or record.get("name") or ""
+    words = str(name).split()
+    return "".join(letter for letter in words[0] if letter.isalpha() or letter in "'-")[:NAME_LIMIT] if words else ""
+
+
+def article(words: str) -> str:
+    """ "an oil change"."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def prices(flow: Flow, key: str | None) -> str:
+    """The price of one service, or of all that have one."""
+    service = flow.service(key) if key else None
+    if service is not None and service.price is None:
+        return flow.spec.booking.price_unknown
+    priced = [one for one in ([service] if service else flow.spec.services) if one.price is not None]
+    if not priced:
+        return flow.spec.booking.price_unknown
+    said = [f"{article(one.say)} is {speech.say_price(one.price)}" for one in priced if one.price is not None]
+    return speech.sentence(speech.listed(said, "and") + ".")

@@ -1,0 +1,117 @@
+"""What a caller's words mean to a flow: intents, yes or no, the service, the day and the time. Rules, never a guess:
+what fits nothing is reported as nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from media_gateway.conversation.dates import Expect, Hours, When, understand
+from media_gateway.conversation.schema import FlowSpec, Intent
+from media_gateway.conversation.words import plain
+
+_FILLER_WORDS = """
+    i i'd i'm i'll im id a an the to is are am be do does did can could would will like want wanna need just please
+    you your my me us we our it of for with some this that's what's so and um uh er well hi hello hey there yes no okay
+    ok in on at get have has what when where who how
+"""
+_FILLERS = frozenset(_FILLER_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """`intents` in the flow's order; `yes` is None when neither was said; `service` is a key of the flow."""
+
+    said: str
+    intents: tuple[str, ...] = ()
+    yes: bool | None = None
+    service: str | None = None
+    when: When = field(default_factory=When)
+
+
+class Ear:
+    """Compiled once a flow; pure."""
+
+    def __init__(self, spec: FlowSpec, hours: Hours) -> None:
+        self._hours = hours
+        self._intents = {
+            name: _Matcher(intent) for name, intent in spec.intents.items() if intent.action not in {"affirm", "deny"}
+        }
+        self._yes = _phrases_of(spec, "affirm")
+        self._no = _phrases_of(spec, "deny")
+        names = [(plain(word), service.key) for service in spec.services for word in (service.say, *service.synonyms)]
+        self._services = sorted(set(names), key=lambda pair: -len(pair[0]))
+
+    def hear(self, text: str, now: datetime, expect: Expect = None) -> Understood:
+        """`now` is the shop's local time; `expect` is what was asked, for bare numbers."""
+        said = plain(text)
+        service = self._service(said)
+        return Understood(
+            said=said,
+            intents=tuple(name for name, matcher in self._intents.items() if matcher.fits(said)),
+            yes=self._yes_or_no(said),
+            service=service,
+            when=understand(text, now, self._hours, expect),
+        )
+
+    def _service(self, said: str) -> str | None:
+        """The service named last among the longest names: "not the brakes, the oil change" is an oil change."""
+        taken: list[tuple[int, int, str]] = []
+        for words, key in self._services:
+            for found in re.finditer(rf"\b{re.escape(words)}s?\b", said):
+                if not any(start < found.end() and found.start() < end for start, end, _ in taken):
+                    taken.append((found.start(), found.end(), key))
+        wanted = [one for one in taken if not re.search(r"\b(?:not|no|instead of) (?:the |an? )?$", said[: one[0]])]
+        if not wanted:
+            return None
+        *_, key = max(wanted) if re.search(r"\b(?:actually|sorry|no|rather|instead)\b", said) else min(wanted)
+        return key
+
+    def _yes_or_no(self, said: str) -> bool | None:
+        """The longer phrase wins where both fit at one place; where both are said, no is safer."""
+        yes, no = _longest(self._yes, said), _longest(self._no, said)
+        if not yes and not no:
+            return None
+        if yes and no and (no in yes.split() or no in yes):
+            return True
+        return not no
+
+
+def _phrases_of(spec: FlowSpec, action: str) -> tuple[str, ...]:
+    found = {
+        plain(example) for intent in spec.intents.values() if intent.action == action for example in intent.examples
+    }
+    return tuple(sorted(found, key=lambda phrase: -len(phrase)))
+
+
+def _longest(phrases: tuple[str, ...], said: str) -> str:
+    padded = f" {said} "
+    return next((phrase for phrase in phrases if f" {phrase} " in padded), "")
+
+
+def _telling(said: str) -> str:
+    return " ".join(word for word in said.split() if word not in _FILLERS)
+
+
+class _Matcher:
+    """An example fits when its telling words are said in a row, whatever fillers stand between; one that has only
+    fillers ("what did you say") fits when it is said word for word."""
+
+    def __init__(self, intent: Intent) -> None:
+        examples = [plain(example) for example in intent.examples]
+        if intent.action == "hello":
+            self._telling: tuple[str, ...] = ()
+            self._whole = frozenset(examples)
+        else:
+            self._telling = tuple({words for words in map(_telling, examples) if words})
+            self._whole = frozenset(example for example in examples if not _telling(example))
+        self._patterns = tuple(re.compile(pattern) for pattern in intent.patterns)
+
+    def fits(self, said: str) -> bool:
+        row = f" {_telling(said)} "
+        return (
+            said in self._whole
+            or any(f" {words} " in row for words in self._telling)
+            or any(pattern.search(said) for pattern in self._patterns)
+        )
