@@ -1,0 +1,129 @@
+"""The command line. Exit codes: 0 ok, 1 failed, 2 usage. Readers take `--json`; progress goes to standard error.
+
+Verbs import what they need when they run: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    help="Callboard: AI that answers and places phone calls, with every call live on a dashboard.",
+)
+flows_app = typer.Typer(help="The conversations, as data.", no_args_is_help=True)
+app.add_typer(flows_app, name="flows")
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def run(work: Any) -> Any:
+    """Run a coroutine; what a user did wrong or what is missing becomes one clear line and exit code 1."""
+    from infra.local.system import DidNotStart
+    from infra.simulators.fields import ScenarioError
+    from media_gateway.settings import SettingsError
+
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    except ScenarioError as problem:
+        err.print(f"[red]{problem}[/]")
+        raise typer.Exit(2) from None
+    except (SettingsError, DidNotStart) as problem:
+        err.print(f"[red]{problem}[/]")
+        raise typer.Exit(1) from None
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Without a verb: dev."""
+    if context.invoked_subcommand is None:
+        dev()
+
+
+@app.command()
+def dev(
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the dashboard in the browser.")] = False,
+) -> None:
+    """The whole system on this machine, keyless by default."""
+    from infra.local.dev import serve
+
+    raise typer.Exit(run(serve(out, open_browser=open_browser)))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    short_help="Every test that can run here.",
+)
+def test(
+    context: typer.Context,
+    long: Annotated[bool, typer.Option("--long", help="The long tests too.")] = False,
+) -> None:
+    """Every test that can run here; further arguments go to pytest."""
+    from infra.cli.testing import run_tests
+
+    raise typer.Exit(run_tests(context.args, long=long))
+
+
+@app.command(name="simulate-call")
+def simulate_call(
+    scenario: Annotated[str, typer.Option(help="A scenario's name, or a YAML file.")] = "book_oil_change",
+    url: Annotated[str | None, typer.Option(help="A running system; else one is started for this call.")] = None,
+    wav: Annotated[Path | None, typer.Option(help="Write both sides to this folder.")] = None,
+    as_json: Json = False,
+    names: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
+) -> None:
+    """A simulated phone call through the real endpoints; exit code 0 only if the scenario's expectations held."""
+    from infra.cli import simulating
+
+    if names:
+        simulating.list_scenarios(out, as_json=as_json)
+        return
+    verdict = run(simulating.simulate_call(err, scenario, url, wav, quiet=as_json))
+    if as_json:
+        sys.stdout.write(json.dumps(verdict.to_dict(), indent=1) + "\n")
+    else:
+        simulating.show(out, verdict)
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+@app.command()
+def chat(
+    flow: Annotated[str | None, typer.Option(help="The flow; else the caller decides.")] = None,
+    caller: Annotated[str | None, typer.Option(help="The caller's number, +1555...")] = None,
+    now: Annotated[str | None, typer.Option(help="Local time to pretend, ISO 8601.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Talk to a flow in text: one line of caller text on standard input, one answer on standard output."""
+    from infra.cli.chatting import chat_loop
+
+    raise typer.Exit(run(chat_loop(out, flow, caller, now, as_json=as_json)))
+
+
+@flows_app.command(name="check")
+def flows_check(as_json: Json = False) -> None:
+    """Check every flow file; each error with its file and line."""
+    from infra.cli.chatting import check_flows
+
+    raise typer.Exit(check_flows(out, as_json=as_json))
+
+
+@flows_app.command(name="show")
+def flows_show(name: str, as_json: Json = False) -> None:
+    """One flow."""
+    from infra.cli.chatting import show_flow
+
+    raise typer.Exit(show_flow(out, name, as_json=as_json))

@@ -1,0 +1,100 @@
+"""`simulate-call`: what is printed around `infra.local.simulate`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.simulate import Target, Verdict, simulate
+from infra.local.system import LocalSystem, free_port
+from infra.simulators.report import Entry
+from infra.simulators.scenario import load_scenario, scenario_names
+from media_gateway.settings import load
+
+
+async def simulate_call(console: Console, name: str, url: str | None, wav: Path | None, *, quiet: bool) -> Verdict:
+    """Against `url`, or a system of its own that is gone afterwards."""
+    scenario = load_scenario(name)
+
+    def tell(entry: Entry) -> None:
+        if not quiet:
+            console.print(f"[dim]{entry.at_ms / 1000:7.1f} s[/] {entry.what} {_short(entry)}")
+
+    if url:
+        return await simulate(_target_at(url, wav), scenario, tell)
+    with tempfile.TemporaryDirectory(prefix="callboard-") as folder:
+        system = LocalSystem(port=free_port(), functions_port=free_port(), data_dir=Path(folder))
+        if not quiet:
+            console.print("Starting a system for this call ...")
+        async with system:
+            return await simulate(target_of(system, wav), scenario, tell)
+
+
+def target_of(system: LocalSystem, wav: Path | None = None) -> Target:
+    """The keys to a system of our own."""
+    settings = system.settings
+    return Target(
+        url=system.url,
+        username=settings.admin_username,
+        password=settings.admin_password.get_secret_value(),
+        auth_token=settings.twilio_auth_token.get_secret_value(),
+        zone=ZoneInfo(settings.callboard_timezone),
+        wav_dir=wav,
+    )
+
+
+def _target_at(url: str, wav: Path | None) -> Target:
+    """The keys to a running system: from the environment, else those that `dev` keeps on this machine."""
+    settings = load(os.environ, dev=True)
+    return Target(
+        url=url.rstrip("/"),
+        username=settings.admin_username,
+        password=settings.admin_password.get_secret_value(),
+        auth_token=settings.twilio_auth_token.get_secret_value(),
+        zone=ZoneInfo(settings.callboard_timezone),
+        wav_dir=wav,
+    )
+
+
+def _short(entry: Entry) -> str:
+    return " ".join(f"{key}={str(value)[:60]}" for key, value in entry.detail.items())
+
+
+def list_scenarios(console: Console, *, as_json: bool) -> None:
+    """Name and description of each."""
+    rows = [(name, load_scenario(name).description) for name in scenario_names()]
+    if as_json:
+        sys.stdout.write(json.dumps([{"name": name, "description": text} for name, text in rows], indent=1) + "\n")
+        return
+    table = Table("scenario", "what the caller does", box=None)
+    for name, text in rows:
+        table.add_row(name, text)
+    console.print(table)
+
+
+def show(console: Console, verdict: Verdict) -> None:
+    """The call, for people."""
+    console.print()
+    for turn in verdict.turns:
+        who = "[cyan]caller   [/]" if turn["speaker"] == "user" else "[green]assistant[/]"
+        console.print(f"{who} {turn['text']}{' [dim](interrupted)[/]' if turn['interrupted'] else ''}")
+    for tool in verdict.tools:
+        console.print(
+            f"[magenta]tool     [/] {tool['tool']} {dict(tool['arguments'])} -> {'ok' if tool['ok'] else 'no'}"
+        )
+    for made in verdict.appointments:
+        console.print(f"[bold]booked   [/] {made['service_type']} on {made['date']} at {made['time']}")
+    first = verdict.latencies["first_media_ms"]
+    console.print(f"[dim]first sound after {first and round(first)} ms ({verdict.latencies['engines']})[/]")
+    if verdict.wav:
+        console.print(f"[dim]both sides: {verdict.wav}[/]")
+    for failure in verdict.failures:
+        console.print(f"[red]not as expected: {failure}[/]")
+    console.print("[bold green]as expected[/]" if verdict.ok else "[bold red]failed[/]")

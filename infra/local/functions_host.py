@@ -1,0 +1,51 @@
+"""The functions on one port: each a real functions-framework app, at `/{entry_point}`, the prefix stripped.
+
+python -m infra.local.functions_host        listens on 127.0.0.1:$FUNCTIONS_PORT
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import make_server
+
+from infra.local.child import exit_with_parent
+
+SOURCE = Path(__file__).resolve().parents[2] / "functions" / "main.py"
+ENTRY_POINTS = ("elevenlabs_webhook", "apply_call_event")
+
+
+def root(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """What is at no entry point: the readiness of this port."""
+    found = environ["PATH_INFO"] == "/readyz"
+    start_response("200 OK" if found else "404 Not Found", [("Content-Type", "text/plain")])
+    return [b"ready\n" if found else b"There are: " + ", ".join(ENTRY_POINTS).encode() + b"\n"]
+
+
+def application() -> DispatcherMiddleware:
+    """All entry points behind one WSGI application."""
+    apps = {f"/{name}": functions_framework.create_app(name, str(SOURCE)) for name in ENTRY_POINTS}
+    return DispatcherMiddleware(root, apps)
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    exit_with_parent()
+    server = make_server("127.0.0.1", int(os.environ["FUNCTIONS_PORT"]), application(), threaded=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # shutdown() waits for the serving loop, so it may not be called on the loop's own thread.
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
