@@ -1,0 +1,85 @@
+"""How the phone is set up, and how it can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from infra.simulators.clips import Clip
+
+StatusEvent = Literal["initiated", "ringing", "in-progress", "completed"]
+ALL_STATUS_EVENTS: tuple[StatusEvent, ...] = ("initiated", "ringing", "in-progress", "completed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What this peer does otherwise than Twilio on a good day.
+
+    `mark_delay_ms` + up to `mark_jitter_ms` (uniform; may reorder echoes) hold every mark back.
+    `echo_cleared_marks=False`: marks of a clear never come back. `start_delay_ms`: between `connected` and `start`.
+    `webhook_signature`, `socket_signature`: `bad` is signed with another token, `none` sends no header.
+    `parameters` replaces the stream's own (a reused token, a token of another call); `second_start` sends `start`
+    again. `seed` makes the jitter the same each time."""
+
+    mark_delay_ms: float = 0.0
+    mark_jitter_ms: float = 0.0
+    echo_cleared_marks: bool = True
+    start_delay_ms: float = 0.0
+    webhook_signature: Literal["good", "bad", "none"] = "good"
+    socket_signature: Literal["good", "bad", "none"] = "good"
+    parameters: Mapping[str, str] | None = None
+    second_start: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialResult:
+    """What becomes of `<Dial>`: Twilio's DialCallStatus, after `after_s` on this side."""
+
+    status: Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"] = "completed"
+    after_s: float = 0.0
+    talk_s: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneConfig:
+    """`public_url` is the gateway's PUBLIC_BASE_URL (webhooks are signed over it and sent to it); `auth_token` is
+    TWILIO_AUTH_TOKEN. `status_events` are posted to `/api/v1/voice/status` (a number's own status callback reports
+    `completed` only; a busy or failed end is reported as such). With `wav_dir` both sides are recorded to
+    `<CallSid>.wav` there. `clips` are lines of the test's own, by name, before those of the folder."""
+
+    public_url: str
+    auth_token: str
+    account_sid: str = "AC" + "0" * 31 + "1"
+    called: str = "+14155550100"
+    caller: str | None = None
+    call_sid: str | None = None
+    status_events: tuple[StatusEvent, ...] = ("completed",)
+    wav_dir: Path | None = None
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    dial: DialResult = field(default_factory=DialResult)
+    incoming_path: str = "/api/v1/voice/incoming"
+    status_path: str = "/api/v1/voice/status"
+    http_timeout_s: float = 15.0
+    max_documents: int = 12
+
+
+class Line:
+    """A hand on the receiver, for whoever started the call: hang up at any moment, whatever the scenario is doing."""
+
+    def __init__(self) -> None:
+        self.hung_up = asyncio.Event()
+
+    def hang_up(self) -> None:
+        """The caller hangs up now."""
+        self.hung_up.set()
+
+
+def new_sid(prefix: str) -> str:
+    """`CA`, `MZ`, ... and 32 hex digits."""
+    return prefix + secrets.token_hex(16)
