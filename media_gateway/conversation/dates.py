@@ -41,6 +41,12 @@ _EARLIEST = re.compile(
     r"\b(?:earliest|soonest|asap|as soon as (?:possible|you can)|first (?:available|opening|thing|slot)|"
     r"1st (?:available|opening|thing|slot)|any ?time|whenever|next (?:available|opening))\b"
 )
+_CORRECTED = re.compile(r"\b(?:no|sorry|actually|wait|rather|i mean|make (?:it|that)|instead|scratch that)\b")
+_REFUSED = re.compile(
+    rf"\b(?:not|can't|cannot|except|but|don't want|won't)(?: (?:do|make|come|be|on|there|it|in|this|the|next)){{0,4}} "
+    rf"(?:{_DAY}|tomorrow|today)s?\b|\b(?:this |next |on )?(?:{_DAY}|tomorrow|today|that day|that time)s?(?: at \d+)? "
+    r"(?:does not|doesn't|won't|will not|is not|isn't|is no|is bad|is impossible)(?: work| good)?\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,25 @@ def understand(text: str, now: datetime, hours: Hours, expect: Expect = None) ->
     """The date and the time in `text`. `now` is the shop's local time; a bare day ("friday", "the third") is the next
     one to come. `expect` says what was asked: then a bare number is an answer to it ("two" is a time, "twenty one" a
     day of the month)."""
-    said = _spelled_out(with_digits(text))
+    said = _REFUSED.sub(" , ", _spelled_out(with_digits(text)))
+    meant = _CORRECTED.split(said)
+    found = _understood(meant[-1], now, hours, expect)
+    if len(meant) > 1 and not (found.date and found.time):
+        before = _understood(" , ".join(meant[:-1]), now, hours, expect)
+        clock = found.time or (None if found.part_of_day else before.time)
+        part = found.part_of_day if clock is None else None
+        found = When(found.date or before.date, clock, part or (before.part_of_day if clock is None else None))
+    return found
+
+
+def _understood(said: str, now: datetime, hours: Hours, expect: Expect) -> When:
     today = now.replace(tzinfo=None)
     earliest = _EARLIEST.search(said)
     if earliest:
         said = f"{said[: earliest.start()]} {said[earliest.end() :]}"
     day, rest = _find_date(said, today, expect)
     part = _part_of_day(said)
+    rest = re.sub(r"\b(?:before|after) (?:noon|12)\b", " ", rest)
     moment = find_time(rest, now, hours.opens, hours.closes, part, bare=expect == "time")
     if moment is not None and moment.date is not None and day is None:
         day = moment.date
@@ -88,10 +106,14 @@ def _spelled_out(said: str) -> str:
 
 
 def _part_of_day(said: str) -> PartOfDay | None:
-    found = re.search(r"\b(morning|afternoon|evening|tonight|lunchtime)\b", said)
-    if not found or re.search(r"\bgood (?:morning|afternoon|evening)\b", said):
-        return None
-    return _PARTS[found.group(1)]
+    if re.search(r"\b(?:before (?:noon|lunch|12)|am)\b", said):
+        return "morning"
+    if re.search(r"\b(?:after (?:noon|lunch|work|12)|pm)\b", said):
+        return "evening" if "after work" in said else "afternoon"
+    if re.search(r"\bearly\b", said):
+        return "morning"
+    found = re.search(r"(?<!good )\b(morning|afternoon|evening|tonight|lunchtime)s?\b", said)
+    return _PARTS[found.group(1)] if found else None
 
 
 # --- days ------------------------------------------------------------------------------------------------------------
@@ -100,10 +122,8 @@ def _part_of_day(said: str) -> PartOfDay | None:
 def _find_date(said: str, today: datetime, expect: Expect) -> tuple[date | None, str]:
     """The day, and what is left of `said` without it (so that "the 3rd" is not heard as three o'clock)."""
     for pattern, resolve in _day_rules():
-        for found in pattern.finditer(said):
-            day = resolve(found, today)
-            if day is not None:
-                return day, f"{said[: found.start()]} , {said[found.end() :]}"
+        if found := pattern.search(said):  # a day that is not ("february thirtieth") is not looked for elsewhere
+            return resolve(found, today), f"{said[: found.start()]} , {said[found.end() :]}"
     bare = re.fullmatch(r"(?:on |the |how about |maybe |say )*(\d{1,2})(?: please)?", said)
     if expect == "date" and bare:
         return _day_of_month(int(bare.group(1)), today), ""
@@ -138,6 +158,10 @@ def _day_rules() -> tuple[tuple[re.Pattern[str], Resolve], ...]:
         (rf"\b(?:{_DAY})(?: on)?(?: the)? {_ORDINAL}\b", lambda m, t: _day_of_month(int(m[1]), t)),
         (r"\b(?:the )?day after tomorrow\b", lambda _, t: _parsed("in 2 days", t)),
         (rf"\b(a|1|2|3|4) weeks? (?:from|after) ({_DAY}|today|tomorrow|now)\b", _weeks_from),
+        (rf"\blast ({_DAY}) (?:of|in) (this|next|the) month\b", _last_of_month),
+        (r"\bend of next week\b", lambda _, t: _weekday_of_week("friday", t, 1)),
+        (r"\b(?:in )?a fortnight(?: (?:from|after) (?:now|today))?\b", lambda _, t: _parsed("in 2 weeks", t)),
+        (rf"\b(?:the )?week after next(?: on)? ({_DAY})\b", lambda m, t: _weekday_of_week(m[1], t, 2)),
         (rf"\b({_DAY}) (?:after next|week)\b", lambda m, t: _weekday_of_week(m[1], t, 2 if "next" in m[0] else 1)),
         (rf"\b({_DAY})(?: of)? next week\b", lambda m, t: _weekday_of_week(m[1], t, 1)),
         (rf"\bnext week(?: on)? ({_DAY})\b", lambda m, t: _weekday_of_week(m[1], t, 1)),
@@ -150,8 +174,11 @@ def _day_rules() -> tuple[tuple[re.Pattern[str], Resolve], ...]:
         (r"\b(tomorrow)\b", lambda _, t: _parsed("tomorrow", t)),
         (r"\b(\d{1,2})/(\d{1,2})\b", lambda m, t: _in_month(MONTHS[int(m[1]) - 1], int(m[2]), t)
          if 1 <= int(m[1]) <= 12 else None),
-        (rf"\b(?:on )?(?:the )?{_ORDINAL}\b(?! (?:one|1|option|time))", lambda m, t: _day_of_month(int(m[1]), t)),
+        (rf"\b(?:on )?(?:the )?{_ORDINAL}\b(?! (?:one|1|option|time|slot|second|car|truck|van|vehicle|visit|thing)\b)"
+         r"(?<!\b1 2nd)(?<!\bmy \dnd)(?<!\bmy \dst)", lambda m, t: _day_of_month(int(m[1]), t)),
         (r"\bon the (\d{1,2})\b", lambda m, t: _day_of_month(int(m[1]), t)),
+        (r"\b(?:the )?end of (?:the |this )(week)\b", lambda _, t: _weekday_of_week("friday", t, 0)),
+        (r"\bday after\b(?! tomorrow)", lambda _, t: _parsed("in 2 days", t)),
         (r"\bnext week\b", lambda _, t: _weekday_of_week("monday", t, 1)),
     ]  # fmt: skip
     return tuple((re.compile(pattern), resolve) for pattern, resolve in rules)
@@ -187,6 +214,12 @@ def _of_relative_month(found: re.Match[str], today: datetime) -> date | None:
 def _month_day(today: datetime, day: int, which: str) -> date | None:
     index = today.month - 1 + (1 if which == "next" else 0)
     return _real_day(today.year + index // 12, index % 12 + 1, day)
+
+
+def _last_of_month(found: re.Match[str], today: datetime) -> date | None:
+    month = today.month - 1 + (2 if found[2] == "next" else 1)
+    end = date(today.year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+    return end - timedelta(days=(end.weekday() - WEEKDAYS.index(found[1])) % 7)
 
 
 def _in_month(name: str, day: int, today: datetime) -> date | None:

@@ -12,7 +12,7 @@ from functools import cache
 from num2words import num2words
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'"})
-_MERIDIEM = re.compile(r"\b([ap])\s?\.?\s?m\b\.?")
+_MERIDIEM = re.compile(r"(?:\b|(?<=\d))([ap])\s?\.?\s?m\b\.?")
 _PUNCTUATION = re.compile(r"[^\w\s:'/-]|(?<!\d)[:/]|[:/](?!\d)")
 _HYPHEN = re.compile(r"(?<!\d)-|-(?!\d)")
 _HOMOPHONES = {"oh": "0", "o": "0"}
