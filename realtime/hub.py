@@ -189,14 +189,14 @@ class Hub:
         for id in list(self._all):
             self._join(id, seen)
 
-    def live(self, call_id: str, type: LiveType, data: Mapping[str, Any], ts: str) -> None:
+    def live(self, call_id: str, type_: LiveType, data: Mapping[str, Any], ts: str) -> None:
         """A moment of a call that this instance owns: shown to whoever watches, kept nowhere."""
         known = self._calls.get(call_id)
         room = self._rooms.get(call_id)
         if known is None or room is None:
             return
         known.moments += 1
-        moment = LiveEvent(call_id, known.moments, type, ts, data)
+        moment = LiveEvent(call_id, known.moments, type_, ts, data)
         for id in room.receivers:
             self._watchers[id].mailbox.put_live(moment)
 

@@ -171,6 +171,11 @@ class Journal:
         """The whole record that a `call_completed` event carries or points to. Raises LookupError once it expired."""
         return await records.load(self._store, event)
 
+    async def active(self, *, org: str) -> list[Call]:
+        """The calls of `org` that go on, or ended so lately that they are not retired yet; at most 1000."""
+        docs = await self._store.query(Query("calls", [("active", "==", True), ("org", "==", org)], limit=1000))
+        return [Call.from_dict(doc.data) for doc in docs]
+
     async def calls(
         self,
         *,

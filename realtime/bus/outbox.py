@@ -19,33 +19,18 @@ from typing import Any
 from realtime.bus.envelope import encode
 from realtime.bus.port import BusMessage, PublishFailed
 from realtime.clock import Clock, iso, utcnow
+from realtime.stores.embedded_sql import connect, prepare
 
-BUSY_SECONDS = 5.0
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS bus_messages (
-    n INTEGER PRIMARY KEY AUTOINCREMENT,
-    ordering_key TEXT NOT NULL,
-    data BLOB NOT NULL,
-    attributes TEXT NOT NULL,
-    published_at TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL DEFAULT 0,
-    lease TEXT,
-    lease_until REAL NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS bus_messages_by_key ON bus_messages (ordering_key, n);
-CREATE TABLE IF NOT EXISTS bus_dead_letters (
-    n INTEGER PRIMARY KEY,
-    ordering_key TEXT NOT NULL,
-    data BLOB NOT NULL,
-    attributes TEXT NOT NULL,
-    published_at TEXT NOT NULL,
-    attempts INTEGER NOT NULL,
-    why TEXT NOT NULL,
-    died_at TEXT NOT NULL
-);
-"""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS bus_messages ("
+    "n INTEGER PRIMARY KEY AUTOINCREMENT, ordering_key TEXT NOT NULL, data BLOB NOT NULL, attributes TEXT NOT NULL, "
+    "published_at TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, "
+    "lease TEXT, lease_until REAL NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS bus_messages_by_key ON bus_messages (ordering_key, n)",
+    "CREATE TABLE IF NOT EXISTS bus_dead_letters ("
+    "n INTEGER PRIMARY KEY, ordering_key TEXT NOT NULL, data BLOB NOT NULL, attributes TEXT NOT NULL, "
+    "published_at TEXT NOT NULL, attempts INTEGER NOT NULL, why TEXT NOT NULL, died_at TEXT NOT NULL)",
+)
 
 # Only the oldest message of each key, if nobody works on it and its time has come.
 _CLAIM = """
@@ -89,10 +74,12 @@ class Outbox:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._clock = clock
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")  # acknowledged means it survives a power cut
-        self._db.executescript(_SCHEMA)
+        self._db = connect(Path(path))
+        prepare(self._db)
+        self._db.execute("PRAGMA synchronous = FULL")  # acknowledged means it survives a power cut
+        with self._transaction() as db:
+            for statement in _TABLES:
+                db.execute(statement)
 
     def publish(self, message: BusMessage) -> None:
         """Returns when the message is on disk. Raises PublishFailed."""
