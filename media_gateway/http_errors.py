@@ -58,6 +58,11 @@ async def on_http_exception(_request: Request, error: Exception) -> Response:
     return ApiError(error.status_code, str(error.detail), headers=error.headers).response()
 
 
+async def on_unavailable(_request: Request, _error: Exception) -> Response:
+    """The store could not be reached in time."""
+    return ApiError(503, "The store is not reachable.", headers={"Retry-After": "2"}).response()
+
+
 async def on_failure(_request: Request, _error: Exception) -> Response:
     """Something we did not foresee; it is in the log, never in the answer."""
     return ApiError(

@@ -62,20 +62,20 @@ class SocketLine:
     async def write_out(self, send: Callable[[str], Awaitable[None]], on_overflow: Callable[[], object]) -> None:
         """Write until closed and empty, or the peer is gone. `on_overflow` is called when the peer is too slow."""
         self._on_overflow = on_overflow
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._pending:
-                    _, frame = self._pending.popleft()
-                    self._size -= len(frame)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                _, frame = self._pending.popleft()
+                self._size -= len(frame)
+                try:
                     await send(frame)
-                if self._closing:
-                    return
-        except (WebSocketDisconnect, OSError, RuntimeError):
-            # Which of the three says that the peer has left depends on the server's state machine. The reader hears
-            # of it too and ends the call.
-            self.abandon()
+                except (WebSocketDisconnect, OSError, RuntimeError):
+                    # Which of the three says that the peer has left depends on the server's state machine. The
+                    # reader hears of it too and ends the call.
+                    self.abandon()
+            if self._closing:
+                return
 
     def _put(self, sound: bool, frame: str) -> None:
         if self._closing:

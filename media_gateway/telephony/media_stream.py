@@ -55,7 +55,7 @@ class MediaStream:
         self._signatures, self._tokens, self._journal = signatures, tokens, journal
         self._sessions, self._factory, self._limits = sessions, factory, limits
 
-    async def __call__(self, ws: WebSocket) -> None:
+    async def serve(self, ws: WebSocket) -> None:
         """One stream from the upgrade to the end."""
         if not self._signatures.upgrade(ws.scope["path"], ws.headers):
             await ws.close()  # before accept: HTTP 403
@@ -66,14 +66,14 @@ class MediaStream:
         await ws.accept()
         with self._sessions.stream():
             try:
-                await self._serve(ws)
+                await self._stream(ws)
             except wire.ProtocolError as error:
                 _log.info("media_stream_refused", code=error.code, reason=error.reason)
                 await _close(ws, error.code, error.reason)
             except WebSocketDisconnect:
                 _log.info("media_stream_gone", reason="before start")
 
-    async def _serve(self, ws: WebSocket) -> None:
+    async def _stream(self, ws: WebSocket) -> None:
         protocol = wire.MediaProtocol()
         try:
             async with asyncio.timeout(self._limits.start_s):

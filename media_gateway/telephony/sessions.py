@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,12 @@ class Sessions:
         self._streams = 0
         self._max_calls = max_calls
         self.draining = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def empty(self) -> None:
+        """Returns when no stream is left."""
+        await self._empty.wait()
 
     def __len__(self) -> int:
         return self._streams
@@ -33,10 +40,13 @@ class Sessions:
     def stream(self) -> Iterator[None]:
         """Counts a socket from its acceptance to its end."""
         self._streams += 1
+        self._empty.clear()
         try:
             yield
         finally:
             self._streams -= 1
+            if not self._streams:
+                self._empty.set()
 
     @contextmanager
     def running(self, session: Session) -> Iterator[None]:

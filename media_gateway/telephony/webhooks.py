@@ -7,7 +7,7 @@ so politely and puts the caller through to a human if there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -53,6 +53,8 @@ class Webhooks:
     sessions: Sessions
     socket_base_url: str
     handoff_number: str | None = None
+    noticed: Callable[[Call], None] = lambda call: None
+    """Told of every head that was written here, so that dashboards need not wait for the feed."""
     clock: Clock = utcnow
 
     def routes(self) -> list[Route]:
@@ -92,6 +94,7 @@ class Webhooks:
         except (StoreUnavailable, UnknownCall):
             _log.exception("resume_failed", call_id=call_id)
             return _xml(twiml.handoff(self.handoff_number))
+        self.noticed(appended.call)
         resumes = _resumes(appended.call)
         _log.info("call_resumed", call_id=before.call_id, resumes=resumes)
         if resumes > MAX_RESUMES:
@@ -127,6 +130,7 @@ class Webhooks:
             return _xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(SORRY))
         if call.status.terminal:
             return _xml(twiml.hangup())
+        self.noticed(call)
         return self._stream(call, resumed=False)
 
     def _stream(self, call: Call, *, resumed: bool) -> Response:

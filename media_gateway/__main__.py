@@ -1,0 +1,28 @@
+"""`python -m media_gateway`: the gateway alone, as the container runs it."""
+
+from __future__ import annotations
+
+import sys
+
+from media_gateway import logs
+from media_gateway.settings import SettingsError, load
+
+
+def main() -> int:
+    """Exit code 2 when the environment is not fit to start with; what is wrong is on stderr."""
+    try:
+        settings = load()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return 2
+    logs.configure(settings.log_level)
+    from media_gateway.app import create_app
+    from media_gateway.server import server
+    from media_gateway.wiring import build_sessions
+
+    server(create_app(settings, build_sessions=build_sessions), settings).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

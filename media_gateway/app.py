@@ -1,0 +1,280 @@
+"""The composition root: settings in, a Starlette application out. Nothing else in the gateway reads the environment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from media_gateway.auth.doors import Doors
+from media_gateway.auth.login import DemoLogin, Login
+from media_gateway.auth.tokens import Tokens
+from media_gateway.dashboard import openapi
+from media_gateway.dashboard.about import about
+from media_gateway.dashboard.access import AccessRoutes, Guard
+from media_gateway.dashboard.api import Api
+from media_gateway.dashboard.connection import Connections
+from media_gateway.dashboard.listen import ListenSocket
+from media_gateway.dashboard.page import Page
+from media_gateway.dashboard.ports import DemoCall
+from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
+from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
+from media_gateway.middleware import HostCheck, SecurityHeaders
+from media_gateway.settings import Settings
+from media_gateway.telephony import media_stream
+from media_gateway.telephony.sessions import Sessions
+from media_gateway.telephony.signature import Signatures
+from media_gateway.telephony.webhooks import Webhooks
+from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
+from realtime.bus.port import Bus
+from realtime.hub import Hub
+from realtime.journal import Journal
+from realtime.stores.port import DocumentStore, StoreUnavailable
+
+MAX_BODY = 2 * 1024 * 1024
+RETIRE_EVERY_S = 30.0
+PROBE_S = 2.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What the call loop is built on."""
+
+    settings: Settings
+    store: DocumentStore
+    journal: Journal
+    bus: Bus
+    hub: Hub
+
+
+BuildSessions = Callable[[Core], Awaitable[SessionFactory]]
+"""Makes the engines ready; awaited once, before the first request. Raises what should stop the start."""
+
+
+class Gateway:
+    """The parts of one application, for its server, its tests and the commands that run it in process
+    (`app.state.gateway`)."""
+
+    def __init__(self, core: Core, sessions: Sessions, connections: Connections) -> None:
+        self.core, self.sessions, self.connections = core, sessions, connections
+        self._factory: SessionFactory | None = None
+
+    async def start(self, build: BuildSessions) -> None:
+        """Raises what `build` raises."""
+        self._factory = await build(self.core)
+
+    def session(self, started: StartedStream, line: Line) -> Session:
+        """A new call. The server takes no request before `start` is done."""
+        if self._factory is None:
+            raise RuntimeError("a media stream came in before the engines were ready")
+        return self._factory(started, line)
+
+    async def drain(self) -> None:
+        """This instance goes away: calls move, dashboards are sent elsewhere. Returns when both have been told."""
+        self.sessions.drain()
+        await self.connections.drain()
+
+
+def create_app(
+    settings: Settings,
+    *,
+    build_sessions: BuildSessions,
+    store: DocumentStore | None = None,
+    bus: Bus | None = None,
+    demo_login: DemoLogin | None = None,
+    demo_call: DemoCall | None = None,
+    limits: media_stream.Limits | None = None,
+) -> Starlette:
+    """`store` and `bus` are opened as the settings say unless given; the application closes them in any case.
+    `demo_login` and `demo_call` are for `dev`."""
+    store = store or open_store(settings)
+    bus = bus or open_bus(settings)
+    journal = Journal(store, retention_days=settings.callboard_retention_days)
+    core = Core(settings, store, journal, bus, Hub(journal, store.feed()))
+    tokens = Tokens(settings.jwt_keys)
+    doors = Doors(settings.public_host, settings.dev, settings.generated, settings.on_cloud_run)
+    connections = Connections(tokens=tokens, journal=journal, doors=doors)
+    gateway = Gateway(core, Sessions(max_calls=settings.callboard_max_calls), connections)
+    routes: list[BaseRoute] = [
+        Route("/livez", _livez, methods=["GET"]),
+        Route("/readyz", _readyz, methods=["GET"]),
+        Route("/openapi.json", _openapi, methods=["GET"]),
+    ]
+    if settings.callboard_role in ("all", "media"):
+        routes += _media_routes(gateway, tokens, limits or media_stream.Limits())
+    if settings.callboard_role in ("all", "dashboard"):
+        routes += _dashboard_routes(gateway, tokens, doors, demo_login, demo_call)
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(SecurityHeaders, https=settings.base_url.startswith("https:")),
+            Middleware(HostCheck, doors=doors),
+        ],
+        exception_handlers={
+            ApiError: on_api_error,
+            HTTPException: on_http_exception,
+            StoreUnavailable: on_unavailable,
+            Exception: on_failure,
+        },
+        lifespan=lambda _app: _lifespan(gateway, build_sessions),
+        max_body_size=MAX_BODY,
+    )
+    app.state.gateway = gateway
+    app.state.openapi = openapi.document(routes, base_url=settings.base_url, version=_version())
+    return app
+
+
+def open_store(settings: Settings) -> DocumentStore:
+    """The store that the settings name; its library is imported only then."""
+    if settings.callboard_store == "firestore":
+        from realtime.stores.firestore import FirestoreStore
+
+        project = settings.google_cloud_project or ""
+        return FirestoreStore(project, emulator_host=settings.firestore_emulator_host)
+    from realtime.stores.embedded import EmbeddedStore
+
+    return EmbeddedStore(database(settings))
+
+
+def open_bus(settings: Settings) -> Bus:
+    """The bus that the settings name; its library is imported only then."""
+    if settings.callboard_bus == "pubsub":
+        from realtime.bus.pubsub import PubSubBus
+
+        return PubSubBus(settings.google_cloud_project or "", emulator_host=settings.pubsub_emulator_host)
+    from realtime.bus.embedded import EmbeddedBus
+
+    return EmbeddedBus(database(settings))
+
+
+def database(settings: Settings) -> Path:
+    """The one file of the embedded store and bus; its folder is made if need be."""
+    settings.callboard_data_dir.mkdir(parents=True, exist_ok=True)
+    return settings.callboard_data_dir / "callboard.db"
+
+
+def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits) -> list[BaseRoute]:
+    core = gateway.core
+    signatures = Signatures(core.settings.twilio_auth_token.get_secret_value(), core.settings.base_url)
+    webhooks = Webhooks(
+        signatures=signatures,
+        tokens=tokens,
+        journal=core.journal,
+        bus=core.bus,
+        sessions=gateway.sessions,
+        socket_base_url=core.settings.socket_base_url,
+        handoff_number=core.settings.handoff_number,
+        noticed=lambda call: core.hub.notice(call.to_dict()),
+    )
+    stream = media_stream.MediaStream(
+        signatures=signatures,
+        tokens=tokens,
+        journal=core.journal,
+        sessions=gateway.sessions,
+        factory=gateway.session,
+        limits=limits,
+    )
+    return [*webhooks.routes(), WebSocketRoute(media_stream.PATH, stream.serve)]
+
+
+def _dashboard_routes(
+    gateway: Gateway, tokens: Tokens, doors: Doors, demo_login: DemoLogin | None, demo_call: DemoCall | None
+) -> list[BaseRoute]:
+    core, connections = gateway.core, gateway.connections
+    settings, guard = core.settings, Guard(tokens)
+    login = Login(settings.admin_username, settings.admin_password.get_secret_value())
+    access = AccessRoutes(tokens=tokens, login=login, doors=doors, guard=guard, demo=demo_login)
+    api = Api(
+        journal=core.journal,
+        guard=guard,
+        sessions=gateway.sessions,
+        about=about(settings, demo=demo_call is not None),
+        demo_call=demo_call,
+    )
+    transcriptions = TranscriptionsSocket(connections, core.hub, core.journal)
+    events = EventsSocket(connections, core.hub, core.journal)
+    listen = ListenSocket(connections, core.journal, gateway.sessions)
+    return [
+        *access.routes(),
+        *api.routes(),
+        WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
+        WebSocketRoute("/ws/events", events.serve),
+        WebSocketRoute("/api/v1/calls/{call_id}/listen", listen.serve),
+        *Page(base_url=settings.base_url).routes(),
+    ]
+
+
+@asynccontextmanager
+async def _lifespan(gateway: Gateway, build: BuildSessions) -> AsyncIterator[None]:
+    core = gateway.core
+    try:
+        if core.settings.callboard_role != "dashboard":
+            await gateway.start(build)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(core.hub.run()), group.create_task(_retire(core.journal))]
+            yield
+            for task in tasks:
+                task.cancel()
+    finally:
+        await core.bus.aclose()
+        await core.store.aclose()
+
+
+async def _retire(journal: Journal) -> None:
+    """Calls that ended a while ago leave the active ones; whichever instance gets there first does it."""
+    while True:
+        await asyncio.sleep(RETIRE_EVERY_S)
+        try:
+            await journal.retire()
+        except StoreUnavailable:
+            _log.exception("retire_failed")
+
+
+async def _livez(_request: Request) -> Response:
+    """This process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def _readyz(request: Request) -> Response:
+    """This instance can take calls: the store answers, and it is not going away."""
+    gateway: Gateway = request.app.state.gateway
+    body: dict[str, Any] = {
+        "status": "ready",
+        "store": "ok",
+        "feed": gateway.core.hub.state.value,
+        "calls": len(gateway.sessions),
+        "dashboards": len(gateway.connections),
+    }
+    if gateway.sessions.draining:
+        body["status"] = "draining"
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await gateway.core.store.get("probes/ready")
+    except (StoreUnavailable, TimeoutError):
+        body |= {"status": "unavailable", "store": "unreachable"}
+    return JSONResponse(body, 200 if body["status"] == "ready" else 503)
+
+
+async def _openapi(request: Request) -> Response:
+    """This document."""
+    return JSONResponse(request.app.state.openapi)
+
+
+def _version() -> str:
+    try:
+        return version("callboard")
+    except PackageNotFoundError:
+        return "0.1.0"

@@ -1,0 +1,175 @@
+"""The REST API under `/api/v1`: calls, their journals, numbers, and the demo call. Everything is of the principal's
+organisation; a call of another one does not exist."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from media_gateway.auth.model import Principal
+from media_gateway.dashboard.access import MAX_JSON, Guard, read_json
+from media_gateway.dashboard.ports import DemoCall, LiveSessions
+from media_gateway.http_errors import ApiError
+from realtime.call import Call
+from realtime.events import Event
+from realtime.journal import Journal
+
+PAGE = 500
+MAX_EXPORT = 20_000
+MAX_TYPED = 1_000
+_COUNTED = 1_000
+_INSIDE = ("tail", "owner", "owner_term", "expire_at")
+
+
+class _Demo(msgspec.Struct, frozen=True):
+    scenario: str | None = None
+    text: str | None = None
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    call_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """`demo_call` is there in `dev` only."""
+
+    journal: Journal
+    guard: Guard
+    sessions: LiveSessions
+    about: Mapping[str, Any] = field(default_factory=dict)
+    demo_call: DemoCall | None = None
+
+    def routes(self) -> list[Route]:
+        """For the application."""
+        guard = self.guard
+        return [
+            Route("/api/v1/calls", guard(self.calls), methods=["GET"]),
+            Route("/api/v1/calls/{call_id}", guard(self.call), methods=["GET"]),
+            Route("/api/v1/calls/{call_id}/events", guard(self.events), methods=["GET"]),
+            Route("/api/v1/calls/{call_id}/export", guard(self.export), methods=["GET"]),
+            Route("/api/v1/about", guard(self.show_about), methods=["GET"]),
+            Route("/api/v1/metrics", guard(self.metrics), methods=["GET"]),
+            Route("/api/v1/demo/call", guard(self.start_demo), methods=["POST"], max_body_size=MAX_JSON),
+            Route("/api/v1/demo/say", guard(self.say), methods=["POST"], max_body_size=MAX_JSON),
+        ]
+
+    async def calls(self, request: Request, principal: Principal) -> Response:
+        """Newest first, a page at a time."""
+        wanted = request.query_params
+        try:
+            calls, cursor = await self.journal.calls(
+                org=principal.org,
+                status=wanted.get("status") or None,
+                flow=wanted.get("flow") or None,
+                q=wanted.get("q") or None,
+                from_=wanted.get("from") or None,
+                to=wanted.get("to") or None,
+                cursor=wanted.get("cursor") or None,
+                limit=_number(wanted.get("limit"), "limit", default=50, most=200),
+            )
+        except ValueError as error:
+            raise ApiError(422, str(error)) from error
+        return JSONResponse({"calls": [_head(call) for call in calls], "next_cursor": cursor})
+
+    async def call(self, request: Request, principal: Principal) -> Response:
+        """The head of one call, by any of its ids."""
+        return JSONResponse(_head(await self._find(request, principal)))
+
+    async def events(self, request: Request, principal: Principal) -> Response:
+        """The journal after `?after=`, at most 500 events a page."""
+        call = await self._find(request, principal)
+        after = _number(request.query_params.get("after"), "after", default=0, most=2**53)
+        limit = _number(request.query_params.get("limit"), "limit", default=PAGE, most=PAGE)
+        events = await self.journal.events(call.call_id, after=after, limit=limit)
+        return JSONResponse({"events": [event.to_dict() for event in events], "seq": call.seq, "epoch": call.epoch})
+
+    async def export(self, request: Request, principal: Principal) -> Response:
+        """The head, the whole journal and the whole record, as a file."""
+        call = await self._find(request, principal)
+        events: list[Event] = []
+        while page := await self.journal.events(call.call_id, after=len(events), limit=PAGE):
+            events += page
+            if len(events) > MAX_EXPORT:
+                raise ApiError(413, "This journal is too long to export.", fix="Read it in pages with /events?after=.")
+        record: Any = None
+        for event in events:
+            if event.type.value == "call_completed":
+                record = dict(await self.journal.call_data(event))
+        body = {"call": _head(call), "events": [event.to_dict() for event in events], "call_data": record}
+        name = f'attachment; filename="{call.call_id}.json"'
+        return JSONResponse(body, headers={"Content-Disposition": name})
+
+    async def metrics(self, _request: Request, principal: Principal) -> Response:
+        """Counts over the organisation's newest calls (at most 1,000)."""
+        calls, more = await self.journal.calls(org=principal.org, limit=_COUNTED)
+        return JSONResponse(
+            {
+                "total_conversations": len(calls),
+                "counted_all": more is None,
+                "active": sum(not call.status.terminal for call in calls),
+                "by_status": Counter(call.status.value for call in calls),
+                "by_flow": Counter(call.flow or "default" for call in calls),
+                "total_tokens": sum(call.total_tokens for call in calls),
+            }
+        )
+
+    async def show_about(self, _request: Request, _principal: Principal) -> Response:
+        """Which engines serve this installation."""
+        return JSONResponse(dict(self.about))
+
+    async def start_demo(self, request: Request, _principal: Principal) -> Response:
+        """Places a simulated call to this gateway: `{scenario?, text?}`."""
+        if self.demo_call is None:
+            raise ApiError(404, "There are no demo calls here.", fix="Start Callboard with: python3 run.py")
+        wanted = await read_json(request, _Demo) if await request.body() else _Demo()
+        try:
+            call_id = await self.demo_call(wanted.scenario, wanted.text)
+        except ValueError as error:
+            raise ApiError(422, str(error)) from error
+        return JSONResponse({"call_id": call_id, "status": "initiated"}, 202)
+
+    async def say(self, request: Request, principal: Principal) -> Response:
+        """Typed text as what the caller of a running demo call says."""
+        if self.demo_call is None:
+            raise ApiError(404, "There are no demo calls here.", fix="Start Callboard with: python3 run.py")
+        typed = await read_json(request, _Typed)
+        text = typed.text.strip()
+        if not 0 < len(text) <= MAX_TYPED:
+            raise ApiError(422, f"text must have 1 to {MAX_TYPED} characters.")
+        call = await self._known(typed.call_id, principal)
+        session = self.sessions.get(call.call_id)
+        if session is None:
+            raise ApiError(409, "This call is not running here.", fix="Start a demo call first.")
+        session.on_text(text)
+        return JSONResponse({"call_id": call.call_id}, 202)
+
+    async def _find(self, request: Request, principal: Principal) -> Call:
+        return await self._known(request.path_params["call_id"], principal)
+
+    async def _known(self, any_id: str, principal: Principal) -> Call:
+        call = await self.journal.find(any_id)
+        if call is None or call.org != principal.org:
+            raise ApiError(404, "There is no such call.", fix="See GET /api/v1/calls.")
+        return call
+
+
+def _head(call: Call) -> dict[str, Any]:
+    """What clients see of a head: without what only instances need."""
+    return {key: value for key, value in call.to_dict().items() if key not in _INSIDE}
+
+
+def _number(text: str | None, name: str, *, default: int, most: int) -> int:
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) > most:
+        raise ApiError(422, f"{name} must be a whole number up to {most}.")
+    return int(text)

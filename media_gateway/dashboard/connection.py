@@ -1,0 +1,220 @@
+"""A dashboard's WebSocket: let in, read, written to, closed. What its socket says is the business of `sockets`.
+
+Close codes are those of the `callboard.v1` protocol: 4400 bad message, 4401 not authenticated, 4408 too late,
+4429 too many, 4500 internal, 4508 too slow; 1001 when this instance goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from media_gateway.auth.doors import Doors
+from media_gateway.auth.model import AuthError, Principal
+from media_gateway.auth.tokens import Tokens
+from media_gateway.http_errors import ApiError
+from realtime.journal import Journal
+from realtime.stores.port import StoreUnavailable
+
+BAD_MESSAGE, UNAUTHENTICATED, TOO_LATE, TOO_MANY = 4400, 4401, 4408, 4429
+INTERNAL, TOO_SLOW, GOING_AWAY = 4500, 4508, 1001
+_GREETINGS = ("auth", "connect")
+"""First messages that bring a ticket and nothing else."""
+MAX_COMMAND = 16 * 1024
+_COUNT_FOR_S = 5.0
+_log = structlog.get_logger()
+
+
+class Connection:
+    """One accepted and authenticated dashboard."""
+
+    def __init__(self, ws: WebSocket, principal: Principal, first: Mapping[str, Any] | None, send_s: float) -> None:
+        self._ws = ws
+        self.principal = principal
+        self._first = first
+        self._send_s = send_s
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Raises TimeoutError when the peer does not take it in time, WebSocketDisconnect when it has left."""
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def send_bytes(self, data: bytes) -> None:
+        """The same for a binary frame."""
+        await self._send({"type": "websocket.send", "bytes": data})
+
+    async def _send(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._send_s):
+                await self._ws.send(message)
+        except TimeoutError:
+            raise
+        except (OSError, RuntimeError) as error:
+            # So the server says that the peer has left, when it has noticed before us.
+            raise WebSocketDisconnect(1006) from error
+
+    async def commands(self) -> AsyncIterator[dict[str, Any]]:
+        """The client's messages (JSON objects with a `type`) until it leaves; anything else closes the socket."""
+        if self._first is not None and self._first["type"] not in _GREETINGS:
+            yield dict(self._first)
+        while True:
+            try:
+                command = parse(await self._ws.receive())
+            except WebSocketDisconnect:
+                return
+            if command is None:
+                await self.close(BAD_MESSAGE, "not a command")
+                return
+            if command["type"] == "ping":
+                await self.send({"type": "pong"})
+            else:
+                yield command
+
+    @asynccontextmanager
+    async def guard(self) -> AsyncIterator[None]:
+        """Around what sends: a peer that left ends it, one that is too slow is closed, and so is one whose events we
+        could not read."""
+        try:
+            yield
+        except* TimeoutError:
+            _log.info("dashboard_too_slow")
+            await self.close(TOO_SLOW, "too slow")
+        except* WebSocketDisconnect:
+            _log.debug("dashboard_gone")
+        except* StoreUnavailable:
+            _log.exception("broadcast_failed")
+            await self.close(INTERNAL, "the store is not reachable")
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close if it is still open."""
+        await _close(self._ws, code, reason)
+
+
+class Connections:
+    """Every open dashboard socket of this instance."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Tokens,
+        journal: Journal,
+        doors: Doors,
+        most: int = 500,
+        first_message_s: float = 5.0,
+        send_s: float = 10.0,
+    ) -> None:
+        self._tokens, self._journal, self._doors = tokens, journal, doors
+        self._most, self._first_message_s, self._send_s = most, first_message_s, send_s
+        self._open: set[WebSocket] = set()
+        self._counts: dict[str, tuple[float, int]] = {}
+        self._draining = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @asynccontextmanager
+    async def open(self, ws: WebSocket) -> AsyncIterator[Connection | None]:
+        """Let the client in, or refuse it and give None: a foreign origin with 403 and a bad `?token=` (or bearer
+        token) with 401, both before the socket is accepted; without a token, the first message must bring a ticket."""
+        peer = await self._admit(ws)
+        if peer is None:
+            yield None
+            return
+        self._open.add(ws)
+        try:
+            async with peer.guard():
+                yield peer
+        finally:
+            self._open.discard(ws)
+        await _close(ws, 1000, "")
+
+    async def drain(self) -> None:
+        """This instance goes away: everyone is told at once, and comes back to another one."""
+        self._draining = True
+        await asyncio.gather(*(_close(ws, GOING_AWAY, "going away") for ws in list(self._open)))
+
+    async def conversations(self, org: str) -> int:
+        """How many calls this organisation has had (within retention, at most 1,000 are counted); a few seconds old."""
+        counted_at, count = self._counts.get(org, (float("-inf"), 0))
+        if time.monotonic() - counted_at > _COUNT_FOR_S:
+            calls, _ = await self._journal.calls(org=org, limit=1000)
+            count = len(calls)
+            self._counts[org] = (time.monotonic(), count)
+        return count
+
+    async def _admit(self, ws: WebSocket) -> Connection | None:
+        if not self._doors.same_origin(ws.headers):
+            await ws.close()  # before accept: HTTP 403
+            return None
+        if self._draining or len(self._open) >= self._most:
+            await ws.send_denial_response(ApiError(503, "This instance takes no more sockets.").response())
+            return None
+        token = ws.query_params.get("token") or ws.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if token:
+            try:
+                principal = self._tokens.verify_access(token)
+            except AuthError as error:
+                await ws.send_denial_response(ApiError(401, str(error)).response())
+                return None
+            await ws.accept()
+            return Connection(ws, principal, None, self._send_s)
+        await ws.accept()
+        return await self._first_message(ws)
+
+    async def _first_message(self, ws: WebSocket) -> Connection | None:
+        """`{"type": "auth" | "connect", "ticket": ...}`, or any first command with a `ticket`."""
+        try:
+            async with asyncio.timeout(self._first_message_s):
+                first = parse(await ws.receive())
+        except TimeoutError:
+            await _close(ws, TOO_LATE, "no ticket in time")
+            return None
+        except WebSocketDisconnect:
+            return None
+        ticket = (first or {}).get("ticket")
+        if first is None or not isinstance(ticket, str):
+            await _close(ws, UNAUTHENTICATED, "the first message must bring a ticket")
+            return None
+        try:
+            principal = await self._tokens.redeem_ticket(ticket, self._journal)
+        except AuthError as error:
+            await _close(ws, UNAUTHENTICATED, str(error))
+            return None
+        except StoreUnavailable:
+            await _close(ws, INTERNAL, "the store is not reachable")
+            return None
+        peer = Connection(ws, principal, first, self._send_s)
+        if first["type"] in _GREETINGS:
+            await peer.send({"type": "authenticated", "user": principal.user})
+        return peer
+
+
+def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The command in an ASGI message: a JSON object with a text `type`; None for anything else. Raises
+    WebSocketDisconnect when the message is the end."""
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    text = message.get("text")
+    if not isinstance(text, str) or len(text) > MAX_COMMAND:
+        return None
+    try:
+        command = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return command if isinstance(command, dict) and isinstance(command.get("type"), str) else None
+
+
+async def _close(ws: WebSocket, code: int, reason: str) -> None:
+    try:
+        async with asyncio.timeout(1.0):
+            await ws.close(code, reason)
+    except (WebSocketDisconnect, OSError, RuntimeError, TimeoutError):
+        _log.debug("dashboard_already_closed", code=code)

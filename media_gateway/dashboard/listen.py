@@ -1,0 +1,68 @@
+"""Listening in: `/api/v1/calls/{call_id}/listen` sends both sides of a running call as it is heard and said.
+
+Binary frames, each one byte of side (0 the caller, 1 the assistant) and mu-law sound. A listener who cannot keep up
+misses sound; the call never waits for anybody who listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+from starlette.websockets import WebSocket
+
+from media_gateway.dashboard.connection import Connection, Connections
+from media_gateway.dashboard.ports import LiveSession, LiveSessions
+from realtime.journal import Journal
+
+UNKNOWN_CALL = 4404
+_WAITING = 500
+"""Frames that may wait for a listener: ten seconds of one side."""
+_SIDES = (b"\x00", b"\x01")
+_log = structlog.get_logger()
+
+
+class ListenSocket:
+    """The endpoint."""
+
+    def __init__(self, connections: Connections, journal: Journal, sessions: LiveSessions) -> None:
+        self._connections, self._journal, self._sessions = connections, journal, sessions
+
+    async def serve(self, ws: WebSocket) -> None:
+        """One listener."""
+        async with self._connections.open(ws) as peer:
+            if peer is None:
+                return
+            call = await self._journal.find(ws.path_params["call_id"])
+            session = self._sessions.get(call.call_id) if call and call.org == peer.principal.org else None
+            if call is None or session is None:
+                await peer.close(UNKNOWN_CALL, "no such call is running here")
+                return
+            _log.info("listening_in", call_id=call.call_id, user=peer.principal.user)
+            async with asyncio.TaskGroup() as group:
+                sound = group.create_task(_stream(peer, session))
+                async for _ in peer.commands():
+                    await peer.send({"type": "error", "code": "bad_request", "message": "This socket only sends."})
+                sound.cancel()
+
+
+async def _stream(peer: Connection, session: LiveSession) -> None:
+    """Until cancelled, or the listener is gone."""
+    waiting: deque[bytes] = deque(maxlen=_WAITING)
+    wake = asyncio.Event()
+
+    def tap(side: int, mulaw: bytes) -> None:
+        waiting.append(_SIDES[side] + mulaw)
+        wake.set()
+
+    stop = session.add_tap(tap)
+    try:
+        async with peer.guard():
+            while True:
+                await wake.wait()
+                wake.clear()
+                while waiting:
+                    await peer.send_bytes(waiting.popleft())
+    finally:
+        stop()

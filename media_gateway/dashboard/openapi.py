@@ -1,0 +1,89 @@
+"""`/openapi.json`, made from the routes that this instance really serves: what is documented is what is there."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+
+_OPEN = ("/auth/", "/api/v1/voice/", "/livez", "/readyz", "/openapi.json")
+_VENDOR = "/api/v1/voice/"
+_PARAMETER = re.compile(r"{(\w+)}")
+_QUERY: Mapping[str, tuple[str, ...]] = {
+    "/api/v1/calls": ("status", "flow", "q", "from", "to", "cursor", "limit"),
+    "/api/v1/calls/{call_id}/events": ("after", "limit"),
+}
+_BODIES: Mapping[str, Mapping[str, str]] = {
+    "/auth/login": {"username": "string", "password": "string"},
+    "/auth/demo": {"code": "string"},
+    "/api/v1/demo/say": {"call_id": "string", "text": "string"},
+}
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "fix"],
+            "properties": {name: {"type": "string"} for name in ("code", "message", "fix")},
+        }
+    },
+}
+
+
+def document(routes: Iterable[BaseRoute], *, base_url: str, version: str) -> dict[str, Any]:
+    """OpenAPI 3.1 of the HTTP routes (sockets and static files have no place in it)."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if not isinstance(route, Route) or route.path == "/":
+            continue
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            paths.setdefault(route.path, {})[method.lower()] = _operation(route.path, route.endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Callboard media gateway", "version": version},
+        "servers": [{"url": base_url}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "twilio": {"type": "apiKey", "in": "header", "name": "X-Twilio-Signature"},
+            },
+        },
+    }
+
+
+def _operation(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
+    names = _PARAMETER.findall(path)
+    text = {"type": "string"}
+    parameters = [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
+    parameters += [{"name": name, "in": "query", "schema": text} for name in _QUERY.get(path, ())]
+    operation: dict[str, Any] = {
+        "summary": (inspect.getdoc(endpoint) or "").split("\n")[0],
+        "responses": {
+            "2XX": {"description": "Done."},
+            "default": {
+                "description": "Refused.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        },
+    }
+    if parameters:
+        operation["parameters"] = parameters
+    if path in _BODIES:
+        fields = _BODIES[path]
+        schema = {
+            "type": "object",
+            "required": list(fields),
+            "properties": {name: {"type": kind} for name, kind in fields.items()},
+        }
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if path.startswith(_VENDOR):
+        operation["security"] = [{"twilio": []}]
+    elif not path.startswith(_OPEN):
+        operation["security"] = [{"bearer": []}]
+    return operation

@@ -1,0 +1,103 @@
+"""Uvicorn, set up for sockets that carry calls, with a drain on SIGTERM.
+
+The WebSocket implementation is named: an image without its library then fails at the start. Left to itself, uvicorn
+would start, serve HTTP, and answer every upgrade with 404.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from types import FrameType
+
+import structlog
+import uvicorn
+import websockets  # noqa: F401 - must be there: see above
+from starlette.applications import Starlette
+
+from media_gateway.app import Gateway
+from media_gateway.settings import Settings
+from media_gateway.telephony.media_protocol import MAX_FRAME
+
+DRAIN_S = 6.0
+GRACEFUL_S = 2
+"""Cloud Run kills 10 s after SIGTERM: 6 s for calls to move, 2 s for what is left, 2 s to spare."""
+PING_INTERVAL_S = 20.0
+"""Keeps proxies and load balancers from taking a quiet dashboard for a dead one."""
+PING_TIMEOUT_S = 300.0
+"""Long, because a phone that sleeps or a laptop whose lid is closed for a moment answers late and should not lose its
+socket. A call does not wait for this: its timers notice silence in seconds."""
+_log = structlog.get_logger()
+
+
+def config(app: Starlette, settings: Settings, *, host: str | None = None, port: int | None = None) -> uvicorn.Config:
+    """`host` defaults to every interface, in `dev` to loopback; `port` to PORT."""
+    return uvicorn.Config(
+        app,
+        host=host or ("127.0.0.1" if settings.dev else "0.0.0.0"),  # noqa: S104 - a container's own network
+        port=settings.port if port is None else port,
+        loop="auto",  # uvloop where it is installed
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME,  # Twilio's frames are about 400 bytes, a dashboard's commands less than 16 KiB
+        ws_ping_interval=PING_INTERVAL_S,
+        ws_ping_timeout=PING_TIMEOUT_S,
+        ws_per_message_deflate=False,  # mu-law does not shrink, and every frame would pay for the attempt
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # URLs may carry a dashboard's token
+        proxy_headers=False,  # nothing here trusts what a proxy says; PUBLIC_BASE_URL says where we are
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_S,
+    )
+
+
+class DrainingServer(uvicorn.Server):
+    """On the first SIGTERM or SIGINT: no new streams, dashboards told (1001), calls moved; when none is left, or after
+    `drain_s`, uvicorn shuts down as usual. A second signal skips the wait."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, *, drain_s: float = DRAIN_S) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._drain_s = drain_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+
+    @property
+    def bound_port(self) -> int:
+        """The port that is listened on, once `started`."""
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Says where it listens, when it does."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets=sockets)  # type: ignore[arg-type]
+        if self.started:
+            _log.info("listening", port=self.bound_port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by Python's signal handling, between two instructions of whatever runs."""
+        if self._loop is None or self._gateway.sessions.draining:
+            super().handle_exit(sig, frame)
+            return
+        self._gateway.sessions.draining = True
+        self._loop.call_soon_threadsafe(self._begin_drain, sig, frame)
+
+    def _begin_drain(self, sig: int, frame: FrameType | None) -> None:
+        self._draining = asyncio.get_running_loop().create_task(self._drain(sig, frame))
+
+    async def _drain(self, sig: int, frame: FrameType | None) -> None:
+        _log.info("draining", signal=signal.Signals(sig).name, calls=len(self._gateway.sessions))
+        try:
+            async with asyncio.timeout(self._drain_s):
+                await self._gateway.drain()
+                await self._gateway.sessions.empty()
+        except TimeoutError:
+            _log.warning("drain_incomplete", calls=len(self._gateway.sessions))
+        finally:
+            super().handle_exit(sig, frame)
+
+
+def server(app: Starlette, settings: Settings, *, host: str | None = None, port: int | None = None) -> DrainingServer:
+    """The server of an application made by `create_app`; `run()` or `await serve()` it."""
+    return DrainingServer(config(app, settings, host=host, port=port), app.state.gateway)
