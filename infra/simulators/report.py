@@ -68,8 +68,8 @@ class MarkSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClearSeen:
-    """A clear. `after_speech_ms` is how long after the caller's first audible frame of the current line it came (the
-    barge-in latency); None when the caller was not speaking."""
+    """A clear. `after_speech_ms` is how long after the caller's first audible frame it came (the barge-in latency), of
+    the line being said or said within the last two seconds; None when the caller was silent."""
 
     stream: int
     at_ms: float

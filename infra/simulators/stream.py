@@ -204,7 +204,7 @@ class MediaStream:
         self._count("clear")
         due, cleared = self.playout.clear(now_us)
         self._echoes.settle((*due, *cleared.marks), now_us)
-        since = self.mouth.sound_since_us
+        since = self.mouth.sound_since_us(now_us)
         latency_ms = None if since is None else (now_us - since) / 1000
         self._clears.append((cleared, latency_ms))
         self._log.note("clear", dropped_ms=cleared.dropped_bytes / BYTES_PER_MS, after_speech_ms=latency_ms)

@@ -20,7 +20,6 @@ from .gateway import (
     CONNECT,
     HANG_UP,
     INCOMING,
-    LOUD,
     RESUME,
     STATUS,
     FakeGateway,
@@ -70,7 +69,7 @@ async def test_a_call_from_ring_to_hangup(tmp_path: Path) -> None:
     assert [round(span.end_ms - span.start_ms) for span in report.heard] == [500, 300]
     (spoken,) = report.spoken
     assert spoken.complete
-    assert spoken.start_ms >= report.heard[0].end_ms + 300
+    assert spoken.start_ms > report.heard[0].end_ms + 200
     assert report.first_media_ms is not None
     assert report.responses_ms()[0] is not None
     json.dumps(report.to_dict())
@@ -425,9 +424,3 @@ async def test_the_observer_hears_of_everything_as_it_happens() -> None:
     assert seen == [entry.what for entry in report.timeline]
     for what in ("ringing", "answered", "start", "first_media", "say", "said", "stream_closed", "ended"):
         assert what in seen
-
-
-def test_the_test_sound_is_loud() -> None:
-    from infra.simulators.mulaw import is_audible
-
-    assert is_audible(LOUD)
