@@ -16,3 +16,10 @@ def is_id(text: str) -> bool:
 def digest(key: str) -> str:
     """A name for a key of any length and any characters: its SHA-256 in hex."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def check_document(path: str) -> None:
+    """Raises ValueError unless `path` is that of a document: pairs of collection and name."""
+    parts = path.split("/")
+    if len(parts) % 2 or not all(parts):
+        raise ValueError(f"{path!r} is not the path of a document")

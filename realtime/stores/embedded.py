@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from realtime.clock import Clock, iso, utcnow
+from realtime.paths import check_document
 from realtime.stores.embedded_feed import EmbeddedHeadFeed
 from realtime.stores.embedded_sql import compile_query, connect, prepare
 from realtime.stores.port import Conflict, Create, Delete, Doc, HeadFeed, Put, Query, StoreUnavailable, Write
@@ -204,16 +205,14 @@ def _apply(connection: sqlite3.Connection, write: Write, version: int) -> str:
 
 
 def _put(connection: sqlite3.Connection, write: Create | Put, version: int) -> None:
-    collection, _, name = write.path.rpartition("/")
-    if not name or collection.count("/") % 2:
-        raise ValueError(f"{write.path!r} is not the path of a document")
+    check_document(write.path)
     text = json.dumps(write.data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if len(text.encode()) > MAX_DOCUMENT:
         raise ValueError(f"{write.path} is larger than {MAX_DOCUMENT} bytes")
     connection.execute(
         "INSERT INTO docs (path, collection, data, version, expire_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) "
         "DO UPDATE SET data = excluded.data, version = excluded.version, expire_at = excluded.expire_at",
-        (write.path, collection, text, version, write.data.get("expire_at")),
+        (write.path, write.path.rpartition("/")[0], text, version, write.data.get("expire_at")),
     )
 
 

@@ -21,6 +21,7 @@ from google.cloud.firestore_v1.types import BatchGetDocumentsRequest, CommitRequ
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from realtime.backoff import delay
+from realtime.paths import check_document
 from realtime.stores.firestore_codec import decode_fields, encode_fields
 from realtime.stores.firestore_query import fill_query
 from realtime.stores.port import Conflict, Create, Delete, Doc, HeadFeed, Put, Query, StoreUnavailable, Write
@@ -126,6 +127,7 @@ class FirestoreStore:
             await client.transport.close()
 
     def _fill(self, write: Write, into: Any) -> None:
+        check_document(write.path)
         name = self._root + write.path
         if isinstance(write, Delete):
             into.delete = name

@@ -182,6 +182,12 @@ async def test_what_cannot_be_kept_is_refused_and_the_store_goes_on(store: Docum
     await store.commit([Create("things/good", {})])
 
 
+async def test_a_path_that_names_no_document_is_refused(store: DocumentStore) -> None:
+    for wrong in ("things", "things/a/b", "", "things/", "/a", "things//b/c"):
+        with pytest.raises(ValueError, match="not the path of a document"):
+            await store.commit([Put(wrong, {})])
+
+
 async def test_a_closed_store_says_so(store: DocumentStore) -> None:
     await store.commit([Create("things/a", {})])
     await store.aclose()
