@@ -1,0 +1,223 @@
+"""Speaking without a key: espeak-ng in a process of its own, with pre-rendered phrases behind it.
+
+Clauses go to the process one at a time, so a cancelled reply costs at most the clause at hand (about 40 ms of work).
+A process that dies or hangs is started again once a call; then only the phrases are left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from media_gateway.providers import phrase_book
+from media_gateway.providers.pipe import Kind, pack_json
+from media_gateway.providers.worker import Worker, missing
+from media_gateway.voice.ports import ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
+
+_NAME = "espeak-ng"
+_MODULE = "espeak_worker"
+_CLAUSE_SECONDS = 5.0
+_RENDER_SECONDS = 20.0
+_MAX_WAITING = 200
+log = structlog.get_logger(__name__)
+
+
+class EmbeddedVoice:
+    """The port `Voice`."""
+
+    name = _NAME
+
+    def __init__(self, module: str = _MODULE) -> None:
+        self._module = module
+        self._absent = missing("espeakng_loader", "numpy")
+
+    async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
+        """Raises ProviderFault."""
+        if self._absent:
+            raise ProviderFault(_NAME, "missing", self._absent)
+        speaking = _EmbeddedSpeaking(on_spoken, self._module)
+        try:
+            await speaking.start()
+        except BaseException:
+            await speaking.aclose()
+            raise
+        return speaking
+
+    async def render(self, text: str) -> bytes:
+        """Rendered by the engine; by the phrase book when the engine cannot."""
+        sound = bytearray()
+        done: asyncio.Future[VoiceFailed | None] = asyncio.get_running_loop().create_future()
+
+        def on_spoken(spoken: Spoken) -> None:
+            if isinstance(spoken, SpokenAudio):
+                sound.extend(spoken.mulaw)
+            elif not done.done():
+                done.set_result(spoken if isinstance(spoken, VoiceFailed) else None)
+
+        speaking = await self.open(on_spoken)
+        try:
+            speaking.say(0, 0, text)
+            async with asyncio.timeout(_RENDER_SECONDS):
+                failed = await done
+        except TimeoutError as error:
+            raise ProviderFault(_NAME, "timeout", "nothing was rendered") from error
+        finally:
+            await speaking.aclose()
+        if failed is not None:
+            raise ProviderFault(_NAME, failed.kind, failed.detail)
+        return bytes(sound)
+
+
+@dataclass(slots=True)
+class _Clause:
+    """One clause to say. `given` bytes of it have been handed on, which a second rendering must not repeat."""
+
+    id: int
+    reply: int
+    clause: int
+    text: str
+    given: int = 0
+    skip: int = 0
+    cancelled: bool = False
+
+
+class _EmbeddedSpeaking:
+    def __init__(self, on_spoken: Callable[[Spoken], None], module: str) -> None:
+        self._on_spoken = on_spoken
+        self._module = module
+        self._waiting: deque[_Clause] = deque()
+        self._now: _Clause | None = None
+        self._next_id = 0
+        self._worker: Worker | None = None
+        self._restart: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._restarted = False
+        self._silent = False
+        self._closed = False
+
+    async def start(self) -> None:
+        """Raises ProviderFault."""
+        self._worker = await Worker.start(self._module, on_message=self._on_message, on_exit=self._on_exit)
+
+    def say(self, reply: int, clause: int, text: str) -> None:
+        """In the order they were said. More than 200 clauses waiting is a caller that has lost its mind: refused."""
+        if self._closed:
+            return
+        if len(self._waiting) >= _MAX_WAITING:
+            self._fail("busy", f"{_MAX_WAITING} clauses are waiting")
+            return
+        self._next_id += 1
+        self._waiting.append(_Clause(self._next_id, reply, clause, text))
+        self._pump()
+
+    def cancel(self, reply: int) -> None:
+        """What waits is forgotten; the clause at hand is finished unheard."""
+        self._waiting = deque(clause for clause in self._waiting if clause.reply != reply)
+        if self._now is not None and self._now.reply == reply:
+            self._now.cancelled = True
+
+    async def aclose(self) -> None:
+        """Ends the process."""
+        self._closed = True
+        self._waiting.clear()
+        self._disarm()
+        if self._restart is not None:
+            self._restart.cancel()
+            await asyncio.gather(self._restart, return_exceptions=True)
+        if self._worker is not None:
+            await self._worker.aclose()
+
+    def _pump(self) -> None:
+        """Give the process its next clause, if it is free."""
+        if self._silent:
+            self._recite()
+            return
+        if self._now is None and self._waiting and self._worker is not None and self._worker.alive:
+            self._now = self._waiting.popleft()
+            self._ask(self._worker, self._now)
+
+    def _ask(self, worker: Worker, clause: _Clause) -> None:
+        clause.skip, clause.given = clause.given, 0
+        worker.send(pack_json({"id": clause.id, "text": clause.text}))
+        self._deadline = asyncio.get_running_loop().call_later(_CLAUSE_SECONDS, self._hung, worker)
+
+    def _hung(self, worker: Worker) -> None:
+        log.warning("provider_fault", stage="tts", provider=_NAME, kind="timeout", detail="a clause took too long")
+        worker.kill()
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _on_message(self, kind: Kind, payload: bytes) -> None:
+        clause = self._now
+        if kind is Kind.AUDIO:
+            if clause is not None and int.from_bytes(payload[:4], "big") == clause.id:
+                self._hand_on(clause, payload[4:])
+            return
+        event = json.loads(payload)
+        if event["event"] == "fault":
+            log.warning("provider_fault", stage="tts", provider=_NAME, kind="broken", detail=event["detail"])
+        elif clause is not None and event["id"] == clause.id:
+            self._disarm()
+            self._now = None
+            if not clause.cancelled:
+                self._on_spoken(SpokenEnd(clause.reply, clause.clause))
+            self._pump()
+
+    def _hand_on(self, clause: _Clause, sound: bytes) -> None:
+        fresh = sound[max(0, clause.skip - clause.given) :]
+        clause.given += len(sound)
+        if fresh and not clause.cancelled:
+            self._on_spoken(SpokenAudio(clause.reply, clause.clause, fresh))
+
+    def _on_exit(self) -> None:
+        """The process is gone, not by our wish."""
+        self._disarm()
+        log.warning("provider_fault", stage="tts", provider=_NAME, kind="broken", detail="the process ended")
+        if self._restarted:
+            self._fall_silent()
+            return
+        self._restarted = True
+        self._restart = asyncio.get_running_loop().create_task(self._again())
+
+    async def _again(self) -> None:
+        try:
+            await self.start()
+        except ProviderFault:
+            self._fall_silent()
+            return
+        if self._now is not None and self._worker is not None:
+            self._ask(self._worker, self._now)
+        else:
+            self._pump()
+
+    def _fall_silent(self) -> None:
+        """From here on the phrase book is all there is."""
+        self._silent = True
+        if self._now is not None:
+            self._waiting.appendleft(self._now)
+            self._now = None
+        self._recite()
+
+    def _recite(self) -> None:
+        while self._waiting:
+            clause = self._waiting.popleft()
+            if clause.cancelled:
+                continue
+            sound = phrase_book.find(clause.text)
+            if sound is None or clause.given:
+                self._waiting.clear()
+                self._fail("broken", "the engine is gone and the phrase book does not have these words")
+                return
+            self._on_spoken(SpokenAudio(clause.reply, clause.clause, sound))
+            self._on_spoken(SpokenEnd(clause.reply, clause.clause))
+
+    def _fail(self, kind: str, detail: str) -> None:
+        self._on_spoken(VoiceFailed(kind, detail))

@@ -1,0 +1,47 @@
+"""Engines by name; what cannot be served is refused, not replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from media_gateway.providers.catalog import build_engines, describe
+from media_gateway.voice.ports import ProviderFault
+
+
+@dataclass(frozen=True)
+class _Settings:
+    callboard_stt: str = "embedded"
+    callboard_llm: str = "scripted"
+    callboard_tts: str = "embedded"
+    callboard_data_dir: Path = Path(".callboard")
+
+
+def test_the_keyless_engines() -> None:
+    engines = build_engines(_Settings())
+    assert (engines.ears.name, engines.mind.name, engines.voice.name) == ("pocketsphinx", "scripted", "espeak-ng")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (_Settings(callboard_stt="deepgram"), "CALLBOARD_STT=deepgram .*CALLBOARD_STT=embedded"),
+        (_Settings(callboard_llm="openai"), "CALLBOARD_LLM=openai .*CALLBOARD_LLM=scripted"),
+        (_Settings(callboard_tts="elevenlabs"), "CALLBOARD_TTS=elevenlabs .*ELEVENLABS_API_KEY"),
+        (_Settings(callboard_tts="deepgram"), "CALLBOARD_TTS=deepgram .*DEEPGRAM_API_KEY"),
+    ],
+)
+def test_a_provider_that_was_asked_for_is_never_replaced_in_silence(settings: _Settings, named: str) -> None:
+    with pytest.raises(ProviderFault, match=named):
+        build_engines(settings)
+
+
+def test_the_start_screen_says_what_serves_each_stage_and_what_would_change_it() -> None:
+    assert describe(_Settings()) == [
+        "hearing: demo (pocketsphinx) · set DEEPGRAM_API_KEY for Deepgram",
+        "thinking: demo (scripted) · set OPENAI_API_KEY for OpenAI",
+        "speaking: demo (espeak-ng) · set DEEPGRAM_API_KEY or ELEVENLABS_API_KEY for a human voice",
+    ]
+    assert describe(_Settings(callboard_stt="deepgram"))[0] == "hearing: deepgram"
