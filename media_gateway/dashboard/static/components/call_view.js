@@ -1,0 +1,66 @@
+import { html } from "../html.js";
+import { icons } from "./icons.js";
+import { lasted, StatusChip, who } from "./call_list.js";
+import { Composer } from "./composer.js";
+import { Side } from "./side.js";
+import { StartButton, StartError } from "./start.js";
+import { Transcript } from "./transcript.js";
+import { about, isRunning, mine, open, statusOf } from "../state.js";
+import { levels, listen, listeningTo, mute, soundTrouble } from "../audio.js";
+import { flowWords } from "../words.js";
+/** @import { CallView } from "../types.js" */
+
+function Meter() {
+  const [caller, assistant] = levels.value;
+  return html`<span class="meter" aria-hidden="true">
+    <span class="meter-bar user" style=${{ transform: `scaleY(${Math.min(1, 0.08 + caller * 1.4)})` }}></span>
+    <span class="meter-bar assistant" style=${{ transform: `scaleY(${Math.min(1, 0.08 + assistant * 1.4)})` }}></span>
+  </span>`;
+}
+
+/** @param {{call: CallView}} props */
+function Listen({ call }) {
+  const on = listeningTo.value === call.id;
+  if (!on && !isRunning(call)) return null;
+  return html`<button class="button listen" type="button" aria-pressed=${on ? "true" : "false"}
+    onClick=${() => (on ? mute() : listen(call.id))}>
+    ${on ? icons.sound() : icons.silent()}<span>Listen</span>${on && html`<${Meter} />`}</button>`;
+}
+
+/** @param {{call: CallView}} props */
+function Foot({ call }) {
+  if (isRunning(call)) {
+    if (!mine.value.has(call.id) && !call.head.metadata?.demo) return null;
+    return html`<${Composer} callId=${call.id} label="Say something as the caller" placeholder="Tomorrow at two, please" />`;
+  }
+  return html`<div class="ended"><p class="quiet">This call has ended.</p>
+    ${about.value?.demo && html`<${StartButton} /><${StartError} />`}</div>`;
+}
+
+/** One call, opened. @param {{call: CallView}} props */
+export function OpenCall({ call }) {
+  const flow = flowWords(call.head.flow);
+  const waiting = isRunning(call) ? "Ringing. The words appear here as they are spoken."
+    : call.loaded ? "Nothing was said in this call." : "Loading what was said …";
+  return html`
+    <main class="call" aria-labelledby="call-title">
+      <header class="call-head">
+        <button class="button icon-only back" type="button" onClick=${() => open(null)} aria-label="Back to all calls">
+          ${icons.back()}</button>
+        <div class="call-name">
+          <h1 id="call-title">${who(call)}</h1>
+          <p class="quiet small">${[flow, lasted(call)].filter(Boolean).join(" · ")}</p>
+        </div>
+        <span role="status"><${StatusChip} status=${statusOf(call)} /></span>
+        <${Listen} call=${call} />
+      </header>
+      ${soundTrouble.value && html`<p class="banner plain" role="status">${soundTrouble.value}</p>`}
+      <div class="call-body">
+        <div class="talk-column">
+          <${Transcript} call=${call} waiting=${waiting} />
+          <${Foot} call=${call} />
+        </div>
+        <${Side} call=${call} />
+      </div>
+    </main>`;
+}

@@ -1,0 +1,22 @@
+import { html } from "../html.js";
+
+/** @param {any} children @returns {any} */
+const icon = (children) => html`
+  <svg class="icon" viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor" stroke-width="1.8"
+    stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">${children}</svg>`;
+
+export const icons = {
+  phone: () => icon(html`<path d="M6.5 3.5h3l1.5 4-2 1.5a12 12 0 0 0 6 6l1.5-2 4 1.5v3a2 2 0 0 1-2.2 2A17.3 17.3 0 0 1 4.5 5.7a2 2 0 0 1 2-2.2z" />`),
+  sun: () => icon(html`<circle cx="12" cy="12" r="4" /><path d="M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4" />`),
+  moon: () => icon(html`<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z" />`),
+  back: () => icon(html`<path d="M15 5l-7 7 7 7" />`),
+  send: () => icon(html`<path d="M4 12l16-8-6 16-3-6.5z" />`),
+  sound: () => icon(html`<path d="M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM15.5 9a4 4 0 0 1 0 6M18 6.5a7.5 7.5 0 0 1 0 11" />`),
+  silent: () => icon(html`<path d="M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5" />`),
+  calendar: () => icon(html`<rect x="3.5" y="5" width="17" height="15.5" rx="2.5" /><path d="M3.5 10h17M8 2.5v4M16 2.5v4M9 15l2 2 4-4" />`),
+  search: () => icon(html`<circle cx="11" cy="11" r="6.5" /><path d="M16 16l4.5 4.5" />`),
+  person: () => icon(html`<circle cx="12" cy="8" r="4" /><path d="M4.5 20a7.5 7.5 0 0 1 15 0" />`),
+  tool: () => icon(html`<circle cx="12" cy="12" r="3" /><path d="M12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.2 2.2M16.2 16.2l2.2 2.2M5.6 18.4l2.2-2.2M16.2 7.8l2.2-2.2" />`),
+  down: () => icon(html`<path d="M12 5v14M6 13l6 6 6-6" />`),
+  leave: () => icon(html`<path d="M14 4h-8v16h8M10 12h11M17 8l4 4-4 4" />`),
+};

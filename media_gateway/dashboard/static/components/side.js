@@ -1,0 +1,98 @@
+// The panel beside the transcript: where the conversation stands, what came of it, how long it took.
+import { html } from "../html.js";
+import { icons } from "./icons.js";
+import { about } from "../state.js";
+import { bookingFacts, slotName, slotValue, stageWords, stamp, statusWords, title } from "../words.js";
+/** @import { CallView, TurnLatency } from "../types.js" */
+
+const SLOTS = ["service_type", "preferred_date", "preferred_time"];
+
+/** @param {{facts: Record<string, any>}} props */
+function Appointment({ facts }) {
+  const { service, day, time, reference } = bookingFacts(facts);
+  return html`
+    <section class="card booked" aria-labelledby="booked-title">
+      <h2 id="booked-title">${icons.calendar()}Appointment made</h2>
+      <p class="booked-what">${service}</p>
+      <p class="booked-when">${[day, time].filter(Boolean).join(", ")}</p>
+      ${reference && html`<p class="quiet small">Reference <code>${reference}</code></p>`}
+    </section>`;
+}
+
+/** @param {{call: CallView}} props */
+function Standing({ call }) {
+  const kept = call.head.conversation_state ?? {};
+  const state = call.story.state ?? kept.state;
+  const intent = call.story.intent ?? kept.intent;
+  /** @type {Record<string, any>} */
+  const slots = call.story.state ? call.story.slots : kept.slots ?? {};
+  const booking = !intent || /book/.test(intent) || SLOTS.some((name) => name in slots);
+  const names = [...new Set([...(booking ? SLOTS : []), ...Object.keys(slots)])];
+  return html`
+    <section class="card" aria-labelledby="standing-title">
+      <h2 id="standing-title">Conversation</h2>
+      <dl class="facts">
+        <div><dt>State</dt><dd class="state">${state ? title(state) : html`<span class="quiet">not started</span>`}</dd></div>
+        <div><dt>Intent</dt><dd>${intent ? title(intent) : html`<span class="quiet">not known yet</span>`}</dd></div>
+        ${names.map((name) => {
+          const value = slotValue(name, slots[name]);
+          return html`<div key=${name} class=${value ? "filled" : "open"} data-slot=${name}><dt>${slotName(name)}</dt>
+            <dd>${value || html`<span class="quiet">not yet</span>`}</dd></div>`;
+        })}
+      </dl>
+    </section>`;
+}
+
+/** @param {{call: CallView}} props */
+function Timeline({ call }) {
+  if (!call.story.milestones.length) return null;
+  return html`
+    <section class="card" aria-labelledby="timeline-title">
+      <h2 id="timeline-title">Messages</h2>
+      <ol class="timeline">
+        ${call.story.milestones.map((mark) => html`
+          <li key=${mark.seq} data-event=${mark.event}>
+            <code>${mark.event}</code>
+            <span>${mark.event === "call_status" ? statusWords(mark.detail) : mark.detail}</span>
+            <span class="time">#${mark.seq}${" "}<time datetime=${mark.ts}>${stamp(mark.ts)}</time></span>
+          </li>`)}
+      </ol>
+    </section>`;
+}
+
+/** @param {{turn: TurnLatency, longest: number}} props */
+function Turn({ turn, longest }) {
+  const parts = turn.stages.filter(([, ms]) => ms > 0);
+  return html`
+    <li class="turn">
+      <span class="turn-name">Turn ${turn.turn}</span>
+      <span class="bar" aria-hidden="true">${parts.map(([name, ms]) => html`
+        <span key=${name} class="stage" data-stage=${name} style=${{ width: `${(100 * ms) / longest}%` }}></span>`)}</span>
+      <span class="time">${Math.round(turn.total)} ms</span>
+      <span class="turn-parts quiet small">${parts.map(([name, ms]) => `${stageWords(name)} ${Math.round(ms)}`).join(" · ")}</span>
+    </li>`;
+}
+
+/** @param {{call: CallView}} props */
+function Latency({ call }) {
+  const turns = call.story.latencies;
+  if (!turns.length) return null;
+  const demo = about.value?.engines.some((engine) => engine.demo);
+  const longest = Math.max(1, ...turns.map((turn) => turn.total));
+  return html`
+    <section class="card" aria-labelledby="latency-title">
+      <h2 id="latency-title">Time to answer ${demo && html`<span class="tag">local demo engines</span>`}</h2>
+      <ol class="turns">${turns.map((turn) => html`<${Turn} key=${turn.turn} turn=${turn} longest=${longest} />`)}</ol>
+    </section>`;
+}
+
+/** @param {{call: CallView}} props */
+export function Side({ call }) {
+  return html`
+    <aside class="side" tabindex="0" aria-label="Details of the call">
+      ${call.story.appointment && html`<${Appointment} facts=${call.story.appointment} />`}
+      <${Standing} call=${call} />
+      <${Timeline} call=${call} />
+      <${Latency} call=${call} />
+    </aside>`;
+}

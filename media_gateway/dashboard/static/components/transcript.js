@@ -1,0 +1,100 @@
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { html } from "../html.js";
+import { icons } from "./icons.js";
+import { stamp, toolWords } from "../words.js";
+/** @import { Bubble, CallView, Item, NoteItem, ToolItem } from "../types.js" */
+
+const NEAR_END_PX = 80;
+
+/** @param {{item: Bubble}} props */
+function Said({ item }) {
+  const speaker = item.kind === "user" ? "Caller" : "Assistant";
+  return html`
+    <div class=${`bubble ${item.kind}`}>
+      <p class="by">${speaker} <time datetime=${item.ts}>${stamp(item.ts)}</time></p>
+      <p class="words">${item.text}${item.cut && html`<del><span class="hidden">, interrupted before: </span>${item.cut}</del>`}</p>
+      ${item.cut && html`<p class="cut-note" aria-hidden="true">interrupted: the struck-out words were never heard</p>`}
+    </div>`;
+}
+
+/** @param {{item: ToolItem}} props */
+function Tool({ item }) {
+  const { asked, outcome } = toolWords(item.tool, item.args, item.result, item.ok);
+  const picture = { book_appointment: icons.calendar, get_available_slots: icons.search, lookup_customer: icons.person }[item.tool];
+  return html`
+    <div class=${`tool ${item.ok ? "" : "failed"}`} data-tool=${item.tool}>
+      <span class="tool-mark">${(picture ?? icons.tool)()}</span>
+      <div class="tool-body">
+        <p class="tool-asked">${asked}</p>
+        ${outcome && html`<p class="tool-outcome">${item.ok ? "" : "Refused: "}${outcome}</p>`}
+        <details>
+          <summary><code>${item.tool}</code>${item.ms !== null && html`<span class="time">${Math.round(item.ms)} ms</span>`}</summary>
+          <pre tabindex="0" aria-label="Arguments and result">${JSON.stringify({ arguments: item.args, result: item.result }, null, 2)}</pre>
+        </details>
+      </div>
+    </div>`;
+}
+
+/** @param {{item: NoteItem}} props */
+const Note = ({ item }) => html`<p class=${`note ${item.tone}`}>${item.text}</p>`;
+
+/** @param {Item} item */
+function draw(item) {
+  if (item.kind === "tool") return html`<${Tool} key=${item.key} item=${item} />`;
+  if (item.kind === "note") return html`<${Note} key=${item.key} item=${item} />`;
+  return html`<${Said} key=${item.key} item=${item} />`;
+}
+
+/** What is being said now; outside the log, so that a screen reader hears whole lines only. @param {{call: CallView}} props */
+function Now({ call }) {
+  return html`
+    <div class="now" aria-hidden="true">
+      ${call.partial && html`<div class="bubble user ghost"><p class="by">Caller</p>
+        <p class="words">${call.partial.text}<span class="caret"></span></p></div>`}
+      ${call.reply && html`<div class="bubble assistant ghost"><p class="by">Assistant</p>
+        <p class="words">${call.reply.text}<span class="caret"></span></p></div>`}
+    </div>`;
+}
+
+/** Follows the end while the reader is at the end; never pulls away from what is being read. @param {{call: CallView, waiting: string}} props */
+export function Transcript({ call, waiting }) {
+  const box = /** @type {{current: HTMLDivElement | null}} */ (useRef(null));
+  const following = useRef(true);
+  const [behind, setBehind] = useState(false);
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    if (following.current) element.scrollTop = element.scrollHeight;
+    else setBehind(true);
+  }, [call.story.items.length, call.partial?.text, call.reply?.text]);
+
+  useEffect(() => {
+    following.current = true;
+    setBehind(false);
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [call.id]);
+
+  const scrolled = () => {
+    const element = box.current;
+    if (!element) return;
+    following.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+    if (following.current) setBehind(false);
+  };
+  const toEnd = () => {
+    following.current = true;
+    setBehind(false);
+    if (box.current) box.current.scrollTo({ top: box.current.scrollHeight, behavior: "smooth" });
+  };
+
+  const silent = !call.story.items.length && !call.partial && !call.reply;
+  return html`
+    <div class="talk-frame">
+      <div class="talk" ref=${box} onScroll=${scrolled} tabindex="0" role="region" aria-label="Transcript">
+        ${silent && html`<p class="silent quiet">${waiting}</p>`}
+        <div class="log" role="log" aria-label="What was said">${call.story.items.map(draw)}</div>
+        <${Now} call=${call} />
+      </div>
+      ${behind && html`<button class="button jump" type="button" onClick=${toEnd}>${icons.down()}Newest</button>`}
+    </div>`;
+}

@@ -1,0 +1,48 @@
+"""One Chromium for the folder, one stub a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from media_gateway.dashboard import frontend
+from tests.browser.page import CHROMIUM, Dashboard, chromium
+from tests.browser.stub import Stub, serving
+from tests.conftest import require
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    require(CHROMIUM.exists(), "Chromium", "apt-get install -y --no-install-recommends chromium")
+    frontend.ensure(dev=True)
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def axe_source() -> Path:
+    return frontend.HERE / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def dashboard(browser: Browser, stub: Stub) -> Iterator[Dashboard]:
+    with Dashboard.opened(browser, stub.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where screenshots go: $CALLBOARD_PICTURES, else thrown away."""
+    folder = Path(os.environ.get("CALLBOARD_PICTURES") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

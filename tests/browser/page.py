@@ -1,0 +1,114 @@
+"""The dashboard as a person handles it; also for end-to-end tests against the real gateway."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_CSP_WATCH = """
+window.__violations = [];
+document.addEventListener('securitypolicyviolation',
+  (event) => window.__violations.push(event.violatedDirective + ' ' + event.blockedURI));
+"""
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium with a fresh profile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Dashboard:
+    """One open page."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.console: list[str] = []
+        self.expected: tuple[str, ...] = ()
+        """Parts of console errors that the test itself brings about (Chromium logs every refused request)."""
+        page.set_default_timeout(10_000)
+        page.add_init_script(_CSP_WATCH)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.console.append(f"{message.type}: {message.text} {message.location.get('url', '')}")
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, browser: Browser, address: str, **context: Any) -> Iterator[Dashboard]:
+        """A page of its own; on the way out nothing may have been complained about."""
+        place = browser.new_context(**({"viewport": {"width": 1360, "height": 860}} | context))
+        try:
+            dashboard = cls(place.new_page(), address)
+            yield dashboard
+            dashboard.check_clean()
+        finally:
+            place.close()
+
+    def login(self, code: str) -> None:
+        """By the one-time link; returns when the page is live."""
+        self.page.goto(f"{self.address}/?login={code}")
+        self.wait_live()
+
+    def wait_live(self) -> None:
+        """Until the events socket stands."""
+        expect(self.page.locator(".link-state")).to_have_text("Live")
+
+    def start_demo_call(self) -> None:
+        """By the big button."""
+        self.page.get_by_role("button", name="Start a demo call").click()
+        expect(self.page.get_by_role("log", name="What was said")).to_be_attached()
+
+    def say(self, text: str) -> None:
+        """Type as the caller into whichever place there is, and send."""
+        self.page.locator(".composer input").fill(text)
+        self.page.get_by_role("button", name="Send").click()
+
+    def bubbles(self, speaker: str = "") -> Locator:
+        """Solid bubbles in the log: `user`, `assistant`, or both."""
+        return self.page.locator(f".log .bubble{'.' + speaker if speaker else ''}")
+
+    def ghosts(self) -> Locator:
+        """What is being said now."""
+        return self.page.locator(".now .bubble")
+
+    def timeline(self) -> list[str]:
+        """The status messages and the completion, as the page lists them."""
+        marks = self.page.locator(".timeline li")
+        return [str(mark.get_attribute("data-event")) for mark in marks.all()]
+
+    def events_seen(self) -> list[tuple[str, int, str]]:
+        """(session_id, seq, event) of every durable event the page took, in its order."""
+        return [(call, seq, event) for call, seq, event in self.page.evaluate("window.__callboard.seen")]
+
+    def check_clean(self) -> None:
+        """No console error, no breach of the content security policy."""
+        complaints = [line for line in self.console if not any(part in line for part in self.expected)]
+        assert complaints == []
+        assert self.page.evaluate("window.__violations") == []
+
+    def axe(self, source: Path) -> list[str]:
+        """Accessibility violations found by axe-core in the page as it is now."""
+        self.page.evaluate(source.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{rule['id']}: {node['target']} {node['failureSummary']}"
+            for rule in found["violations"]
+            for node in rule["nodes"]
+        ]
