@@ -117,7 +117,7 @@ def test_two_calls_at_once_hear_each_their_own() -> None:
 
     async def both() -> list[str]:
         ears = EmbeddedEars(model_folder())
-        return await asyncio.gather(one(ears, "tomorrow_at_two", "rms"), one(ears, "speak_to_manager", "kal16"))
+        return list(await asyncio.gather(one(ears, "tomorrow_at_two", "rms"), one(ears, "speak_to_manager", "kal16")))
 
     assert asyncio.run(both()) == ["tomorrow at two", "i want to speak to a manager"]
 
