@@ -65,10 +65,11 @@ def dev(
 
 
 @app.command(
+    name="test",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     short_help="Every test that can run here.",
 )
-def test(
+def run_every_test(
     context: typer.Context,
     long: Annotated[bool, typer.Option("--long", help="The long tests too.")] = False,
 ) -> None:

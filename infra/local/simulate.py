@@ -17,7 +17,6 @@ from infra.simulators.phone import place_call
 from infra.simulators.report import CallReport, Observer
 from infra.simulators.scenario import Scenario
 
-
 SAID = ("final_transcript", "ai_response_complete")
 
 
@@ -117,7 +116,11 @@ def _verdict(
         ok=not found,
         failures=tuple(found),
         status=call.get("status"),
-        turns=[{key: e["data"].get(key) for key in ("speaker", "text", "interrupted")} for e in journal if e["type"] in SAID],
+        turns=[
+            {key: e["data"].get(key) for key in ("speaker", "text", "interrupted")}
+            for e in journal
+            if e["type"] in SAID
+        ],
         tools=[
             {key: e["data"][key] for key in ("tool", "arguments", "result", "ok", "ms")}
             for e in judge.of(journal, "tool_call")
