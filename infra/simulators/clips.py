@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from infra.simulators.mulaw import BYTES_PER_MS
@@ -37,8 +38,10 @@ def manifest(folder: Path = FOLDER) -> Mapping[str, Mapping[str, object]]:
     return data
 
 
+@cache
 def load(name: str, voice: str, folder: Path = FOLDER) -> Clip:
-    """The clip in this voice, else the noise of that name. Raises KeyError naming what there is."""
+    """The clip in this voice, else the noise of that name. Read once. Raises KeyError naming what
+    there is."""
     entries = manifest(folder)
     for key in (f"{voice}/{name}", f"{NOISE}/{name}"):
         if key in entries:

@@ -45,9 +45,13 @@ async def place_call(
 ) -> CallReport:
     """Make the call and come back when it is over. Raises ScenarioError for a clip that does not exist; whatever the
     gateway does wrong is in the report."""
-    clips = {name: _clip(config, scenario, name) for name in clip_names(scenario)}
+    clips = await asyncio.to_thread(_clips, config, scenario)
     log = CallLog(clock or LoopClock(), observer)
     return await _Call(config, scenario, clips, log, line or Line()).run()
+
+
+def _clips(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
+    return {name: _clip(config, scenario, name) for name in clip_names(scenario)}
 
 
 def _clip(config: PhoneConfig, scenario: Scenario, name: str) -> Clip:

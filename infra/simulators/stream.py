@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
 
 from infra.simulators.clock import Clock
 from infra.simulators.config import Faults
@@ -83,6 +84,7 @@ class MediaStream:
         self._opened_us = log.now_us()
         self._ended_us: int | None = None
         self._first_media_us: int | None = None
+        self._broken: Close | None = None
         self._received: dict[str, int] = {}
         self._late_us = 0
         self._clears: list[tuple[Cleared, float | None]] = []
@@ -173,11 +175,13 @@ class MediaStream:
         try:
             while True:
                 self._take(await self._socket.recv())
-        except ConnectionClosed:
-            code, reason = self._socket.close_code, self._socket.close_reason
+        except ConnectionClosed as error:
+            if error.sent is not None and not error.rcvd_then_sent:
+                self._broken = error.sent
+                what = f"the socket had to be closed: {error.sent.code} {error.sent.reason}"
+                self._log.violation(Violation(STREAM_PROTOCOL, what))
+            code, reason = self._closed()
             self._log.note("stream_closed", code=code, reason=reason)
-            if code in (1002, 1007, 1009):
-                self._log.violation(Violation(STREAM_PROTOCOL, f"the socket broke: {code} {reason}"))
             return Ended("gateway")
 
     def _take(self, message: str | bytes) -> None:
@@ -240,7 +244,14 @@ class MediaStream:
 
     # --- what it leaves behind ---
 
+    def _closed(self) -> tuple[int | None, str]:
+        """Code and reason: the gateway's, or ours if we had to close a socket that broke the protocol."""
+        if self._broken is not None:
+            return self._broken.code, self._broken.reason
+        return self._socket.close_code, self._socket.close_reason or ""
+
     def seen(self) -> StreamSeen:
+        code, reason = self._closed()
         started_us = self._opened_us if self._started_us is None else self._started_us
         first = self._first_media_us
         return StreamSeen(
@@ -248,8 +259,8 @@ class MediaStream:
             url=self._url,
             started_ms=started_us / 1000,
             ended_ms=(self._log.now_us() if self._ended_us is None else self._ended_us) / 1000,
-            close_code=self._socket.close_code,
-            close_reason=self._socket.close_reason or "",
+            close_code=code,
+            close_reason=reason,
             first_media_ms=None if first is None else (first - started_us) / 1000,
             frames_sent=dict(self._frames.counts),
             frames_received=dict(self._received),

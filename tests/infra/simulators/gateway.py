@@ -122,6 +122,7 @@ class FakeGateway:
     talks: list[Talk] = field(default_factory=list)
     content_type: str = "text/xml"
     status: HTTPStatus = HTTPStatus.OK
+    broken: set[str] = field(default_factory=set)
     failures: list[BaseException] = field(default_factory=list)
 
     async def on_media(self, socket: ServerConnection) -> None:
@@ -149,7 +150,8 @@ class FakeGateway:
             body = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
             path = lines[0].split(" ")[1]
             answer = self.answer(path, body, headers.get("x-twilio-signature", ""))
-            head = f"HTTP/1.1 {self.status.value} x\r\nContent-Type: {self.content_type}\r\nConnection: close\r\n"
+            status = HTTPStatus.SERVICE_UNAVAILABLE if path in self.broken else self.status
+            head = f"HTTP/1.1 {status.value} x\r\nContent-Type: {self.content_type}\r\nConnection: close\r\n"
             writer.write(f"{head}Content-Length: {len(answer.encode())}\r\n\r\n{answer}".encode())
             await writer.drain()
         finally:
@@ -159,7 +161,7 @@ class FakeGateway:
         form = dict(parse_qsl(body, keep_blank_values=True))
         signed = RequestValidator(TOKEN).validate(self.http + path, form, signature)
         self.posted.append(Posted(path, form, signed))
-        return self.documents.get(path, "").replace("WS", self.ws)
+        return self.documents.get(path.partition("?")[0], "").replace("WS", self.ws)
 
     def forms(self, path: str) -> list[Mapping[str, str]]:
         return [posted.form for posted in self.posted if posted.path == path]

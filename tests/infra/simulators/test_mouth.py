@@ -29,12 +29,11 @@ def test_barge_in_is_measured_from_the_first_frame_that_is_heard() -> None:
     mouth = Mouth()
     mouth.say(LINE, over=True)
     mouth.next_frame(1000, due_us=1000)
-    assert mouth.speaking
     assert mouth.sound_since_us(1000) is None
     mouth.next_frame(21_500, due_us=21_000)
     assert mouth.sound_since_us(21_500) == 21_500
     mouth.next_frame(41_000, due_us=41_000)
-    assert not mouth.speaking
+    assert mouth.spoken
     assert mouth.sound_since_us(2_061_000) == 21_500, "a line said just now still counts"
     assert mouth.sound_since_us(2_061_001) is None
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import wave
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
-from infra.simulators.config import ALL_STATUS_EVENTS, DialResult, Faults, Line
+from infra.simulators.config import ALL_STATUS_EVENTS, DialResult, Faults, Line, PhoneConfig
 from infra.simulators.fields import ScenarioError
 from infra.simulators.phone import place_call
 from infra.simulators.recorder import ProtocolViolations
@@ -424,3 +427,78 @@ async def test_the_observer_hears_of_everything_as_it_happens() -> None:
     assert seen == [entry.what for entry in report.timeline]
     for what in ("ringing", "answered", "start", "first_media", "say", "said", "stream_closed", "ended"):
         assert what in seen
+
+
+async def test_a_redirect_by_get_carries_the_fields_in_its_signed_query() -> None:
+    by_get = "<Response><Redirect method='GET'>/next?step=2</Redirect></Response>"
+    async with gateway(close_at_once, {INCOMING: by_get, "/next": HANG_UP}) as fake:
+        report = await ring(fake, STAY)
+    (asked,) = [posted for posted in fake.posted if posted.path.startswith("/next")]
+    assert asked.signed
+    assert asked.path.startswith("/next?step=2&")
+    assert f"CallSid={report.call_sid}" in asked.path
+    assert report.ended_by == "gateway"
+
+
+async def test_a_refused_status_callback_is_a_violation() -> None:
+    async with gateway(close_at_once) as fake:
+        fake.broken.add(STATUS)
+        report = await ring(fake, STAY)
+    assert report.ended_by == "gateway"
+    assert [violation.what for violation in report.violations] == [f"POST {fake.http}{STATUS} (completed) answered 503"]
+
+
+async def test_a_gateway_that_is_not_there(unused_tcp_port_url: str) -> None:
+    config = PhoneConfig(public_url=unused_tcp_port_url, auth_token="t", status_events=())
+    report = await place_call(config, scenario(STAY), clock=FastClock())
+    assert report.ended_by == "failed"
+    assert "ConnectError" in (report.problem or "")
+
+
+@pytest.fixture
+def unused_tcp_port_url() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+async def test_a_frame_of_more_than_a_megabyte_breaks_the_stream() -> None:
+    async def shout(talk: Talk) -> None:
+        await talk.until("start")
+        await talk.say(110_000)
+        await talk.to_the_end()
+
+    async with gateway(shout) as fake:
+        report = await ring(fake, STAY)
+    assert report.streams[0].close_code == 1009
+    assert "1009" in report.violations[0].what
+    assert len(fake.forms(RESUME)) == 1
+
+
+async def test_nothing_in_a_call_blocks_the_loop_and_nothing_stays_behind(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    async with gateway(greet_answer_close) as fake:
+        with blockbuster_ctx("infra.simulators"):
+            report = await ring(fake, {"say": "need_oil_change", "when": "after_assistant"}, STAY, wav_dir=tmp_path)
+    assert report.ended_by == "gateway"
+    assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
+
+
+async def test_a_cancelled_call_leaves_nothing_behind() -> None:
+    opened = asyncio.Event()
+
+    async def wait(talk: Talk) -> None:
+        await talk.until("start")
+        opened.set()
+        await talk.to_the_end()
+
+    before = asyncio.all_tasks()
+    async with gateway(wait) as fake:
+        call = asyncio.create_task(ring(fake, STAY))
+        await opened.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert call not in asyncio.all_tasks()
+    assert fake.talks[0].socket.close_code == 1006
+    assert {task for task in asyncio.all_tasks() - before if not task.done()} == set()
