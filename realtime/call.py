@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -97,8 +97,8 @@ class Call:
         return frozenset(key for key in (self.call_id, self.call_sid, self.conversation_id) if key)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, as the stores keep it."""
-        data = asdict(self)
+        """Plain JSON values, as the stores keep it. Not copied: like the call itself, they are not to be changed."""
+        data = {name: getattr(self, name) for name in _FIELDS}
         data["status"] = self.status.value
         data["tail"] = list(self.tail)
         return data
@@ -106,8 +106,10 @@ class Call:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Unknown keys (written by a newer revision) are ignored. Raises KeyError, ValueError on a poison document."""
-        known = {f.name for f in fields(cls)}
-        values = {key: value for key, value in data.items() if key in known}
+        values = {key: value for key, value in data.items() if key in _FIELDS}
         values["status"] = Status(values["status"])
         values["tail"] = tuple(values.get("tail") or ())
         return cls(**values)
+
+
+_FIELDS = tuple(f.name for f in fields(Call))

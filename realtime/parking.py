@@ -1,45 +1,67 @@
-"""News about a call that nobody knows yet, kept under each of its keys until the call appears."""
+"""News about a call that nobody knows yet, kept under each of its keys until the call appears.
+
+`parked/{sha256(key)}/news/{sha256(message id)}` is `{message, occurred_at}`; a large message is `{ref}`, in parts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from realtime import parts
 from realtime.bus.port import BusMessage
+from realtime.call_data import encode
 from realtime.paths import digest
 from realtime.stores.port import Delete, DocumentStore, Put, Query
 
+INLINE = 200_000
+"""Characters of JSON in a message that is kept in one document."""
 MOST = 500
 """Parked news of one key that is read; a call has a handful."""
 
 
 async def park(store: DocumentStore, message: BusMessage, expire_at: str) -> None:
     """Keep `message`; the same news again changes nothing. Raises ValueError when it has no key."""
-    keys = {key for key in message.keys.values() if key}
+    keys = sorted({key for key in message.keys.values() if key})
     if not keys:
         raise ValueError(f"news {message.id} names no call and cannot wait for one")
-    document = {"message": message.to_dict(), "occurred_at": message.occurred_at, "expire_at": expire_at}
-    await store.commit([Put(_path(key, message), document) for key in sorted(keys)])
+    document: dict[str, Any] = {"occurred_at": message.occurred_at, "expire_at": expire_at}
+    text = await asyncio.to_thread(encode, message.to_dict())
+    if len(text) <= INLINE:
+        document["message"] = message.to_dict()
+    else:
+        document["ref"] = await parts.save(store, f"parked/{digest(keys[0])}/parts", text, expire_at)
+    await store.commit([Put(_path(key, message.id), document) for key in keys])
 
 
 async def parked(store: DocumentStore, aliases: Collection[str]) -> list[BusMessage]:
     """The news under any of these ids, each once, oldest first."""
-    found: dict[str, BusMessage] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for alias in aliases:
         for doc in await store.query(Query(_collection(alias), limit=MOST)):
-            message = BusMessage.from_dict(doc.data["message"])
-            found[message.id] = message
-    return sorted(found.values(), key=lambda message: (message.occurred_at, message.id))
+            found[doc.path.rpartition("/")[2]] = doc.data
+    messages = [await _message(store, data) for data in found.values()]
+    return sorted(messages, key=lambda message: (message.occurred_at, message.id))
 
 
 async def unpark(store: DocumentStore, aliases: Collection[str], message: BusMessage) -> None:
     """Forget `message` under all of its keys; no error if it is gone."""
     keys = {key for key in message.keys.values() if key} | set(aliases)
-    await store.commit([Delete(_path(key, message)) for key in sorted(keys)])
+    await store.commit([Delete(_path(key, message.id)) for key in sorted(keys)])
+
+
+async def _message(store: DocumentStore, data: Mapping[str, Any]) -> BusMessage:
+    if "message" in data:
+        return BusMessage.from_dict(data["message"])
+    text = await parts.load(store, data["ref"])
+    return BusMessage.from_dict(await asyncio.to_thread(json.loads, text))
 
 
 def _collection(key: str) -> str:
     return f"parked/{digest(key)}/news"
 
 
-def _path(key: str, message: BusMessage) -> str:
-    return f"{_collection(key)}/{digest(message.id)}"
+def _path(key: str, message_id: str) -> str:
+    return f"{_collection(key)}/{digest(message_id)}"

@@ -2,11 +2,13 @@
 
 Three things differ from JSON, and are turned here both ways. `expire_at`, ISO 8601 text, is a real timestamp, because
 the TTL policy asks for one. An array directly in an array is not allowed: the inner one becomes `{"[]": [...]}`. Field
-names may not be empty nor of the form `__x__`: those, and names that start with a backslash, get one in front.
+names may not be empty nor of the form `__x__`: those, `[]` itself and names that start with a backslash get a backslash
+in front.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +47,8 @@ def encode(value: Any, into: Any) -> None:
     elif isinstance(value, int):
         into.integer_value = value
     elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not a number of JSON")
         into.double_value = value
     elif isinstance(value, str):
         into.string_value = value
@@ -106,7 +110,7 @@ def moment(stamp: Timestamp) -> datetime:
 
 
 def _escaped(name: str) -> str:
-    reserved = not name or name.startswith("\\") or (name.startswith("__") and name.endswith("__"))
+    reserved = name in ("", _INNER) or name.startswith("\\") or (name.startswith("__") and name.endswith("__"))
     return "\\" + name if reserved else name
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from realtime.call import Call
 from realtime.clock import iso
@@ -214,6 +215,18 @@ async def test_a_commit_that_was_cancelled_while_waiting_is_not_made(
             other.execute("ROLLBACK")
         await first
         assert [doc is not None for doc in await store.get("things/0", "things/1")] == [True, False]
+
+
+async def test_nothing_blocks_the_event_loop(path: Path) -> None:
+    async with store_at(path) as store:
+        journal = Journal(store)
+        with blockbuster_ctx("realtime"):
+            await journal.open(Call(call_id="CA1"))
+            watcher = Watcher(EmbeddedHeadFeed(path, poll=0.001))
+            await journal.append("CA1", [Draft(EventType.DTMF, {}, "k", "2031-01-01T00:00:00.000Z")])
+            assert len(await journal.events("CA1")) == 1
+            await watcher.until(lambda: watcher.seq("CA1") == 1)
+            await watcher.stop()
 
 
 async def test_too_many_waiting_commits_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

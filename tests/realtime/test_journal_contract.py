@@ -374,6 +374,16 @@ async def test_news_waits_for_its_call(journal: Journal) -> None:
         await journal.park(BusMessage("n4", "twilio", "status", {}, TS))
 
 
+async def test_large_news_waits_too(journal: Journal) -> None:
+    keys = {"conversation_id": "conv_1", "call_sid": "CA1"}
+    news = BusMessage("n1", "elevenlabs", "post_call", keys, TS, {"transcript": ["汉字" * 50_000] * 20})
+    await journal.park(news)
+    call = await journal.open(CALL)
+    assert await journal.parked(call) == [news]
+    await journal.unpark(call, news)
+    assert await journal.parked(call) == []
+
+
 async def test_an_id_that_comes_later_finds_the_call_and_its_news(journal: Journal, store: Spy) -> None:
     await journal.open(Call(call_id="EL_1", hosted=True))
     news = BusMessage("n1", "elevenlabs", "post_call", {"conversation_id": "conv_late"}, TS)

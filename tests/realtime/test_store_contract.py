@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
-from realtime.stores.port import Conflict, Create, Delete, Doc, DocumentStore, Put, Query, StoreUnavailable, Write
+from realtime.stores.port import (
+    Conflict,
+    Create,
+    Delete,
+    Doc,
+    DocumentStore,
+    FeedState,
+    Put,
+    Query,
+    StoreUnavailable,
+    Write,
+)
 from tests.realtime.stores import BOTH, Opener, opened, opener
 
 pytestmark = pytest.mark.anyio
@@ -175,7 +186,7 @@ async def test_a_query_of_an_empty_collection_finds_nothing(store: DocumentStore
 
 
 async def test_what_cannot_be_kept_is_refused_and_the_store_goes_on(store: DocumentStore) -> None:
-    for data in ({"x": object()}, {"x": "a" * 1_100_000}, {"x": "\ud800"}):
+    for data in ({"x": object()}, {"x": "a" * 1_100_000}, {"x": "\ud800"}, {"x": float("nan")}):
         with pytest.raises((ValueError, TypeError)):
             await store.commit([Create("things/bad", data)])
     assert await store.get("things/bad") == [None]
@@ -186,6 +197,43 @@ async def test_a_path_that_names_no_document_is_refused(store: DocumentStore) ->
     for wrong in ("things", "things/a/b", "", "things/", "/a", "things//b/c"):
         with pytest.raises(ValueError, match="not the path of a document"):
             await store.commit([Put(wrong, {})])
+
+
+async def test_the_feed_tells_active_heads_and_then_what_changes_elsewhere(
+    store: DocumentStore, open_store: Opener
+) -> None:
+    heads = [{"call_id": "A", "seq": 1, "active": True}, {"call_id": "B", "seq": 1, "active": False}]
+    await store.commit([Create(f"calls/{head['call_id']}", head) for head in heads])
+    told: list[Mapping[str, Any]] = []
+    states: list[FeedState] = []
+    news = asyncio.Event()
+
+    def on_head(head: Mapping[str, Any]) -> None:
+        told.append(dict(head))
+        news.set()
+
+    feed = asyncio.create_task(store.feed().run(on_head, states.append))
+
+    async def until_told(head: Mapping[str, Any]) -> None:
+        async with asyncio.timeout(20):
+            while head not in told:
+                news.clear()
+                await news.wait()
+
+    try:
+        await until_told(heads[0])
+        async with opened(open_store) as elsewhere:
+            for seq in (2, 3):
+                await elsewhere.commit([Put("calls/A", {"call_id": "A", "seq": seq, "active": True})])
+            await elsewhere.commit([Put("calls/B", {"call_id": "B", "seq": 2, "active": True})])
+        await until_told({"call_id": "A", "seq": 3, "active": True})
+        await until_told({"call_id": "B", "seq": 2, "active": True})
+    finally:
+        feed.cancel()
+        await asyncio.wait([feed])
+    assert heads[1] not in told
+    assert states[0] is FeedState.CONNECTING
+    assert states[-1] is FeedState.LIVE
 
 
 async def test_a_closed_store_says_so(store: DocumentStore) -> None:
