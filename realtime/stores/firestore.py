@@ -8,7 +8,7 @@ are retried once; a commit only after answers that say that it did not happen (A
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import google.auth
@@ -72,8 +72,7 @@ class FirestoreStore:
 
         async def read(client: FirestoreAsyncClient) -> dict[str, Doc]:
             stream = await client.batch_get_documents(request=request, metadata=self._metadata, retry=None, timeout=RPC)
-            answers = [type(answer).pb(answer) async for answer in stream]
-            docs = [self._doc(answer.found) for answer in answers if answer.HasField("found")]
+            docs = [self._doc(pb.found) async for pb in _buffers(stream) if pb.HasField("found")]
             return {doc.path: doc for doc in docs}
 
         found = await self._call(read, again=_TRANSIENT, times=2)
@@ -90,8 +89,7 @@ class FirestoreStore:
             stream = await client.run_query(
                 request=RunQueryRequest.wrap(request), metadata=self._metadata, retry=None, timeout=RPC
             )
-            answers = [type(answer).pb(answer) async for answer in stream]
-            return [self._doc(answer.document) for answer in answers if answer.HasField("document")]
+            return [self._doc(pb.document) async for pb in _buffers(stream) if pb.HasField("document")]
 
         return await self._call(read, again=_TRANSIENT, times=2)
 
@@ -182,6 +180,12 @@ class FirestoreStore:
         # Looks for files, and asks the metadata server: not on the event loop.
         credentials, _ = await asyncio.to_thread(google.auth.default, scopes=scopes)
         return FirestoreGrpcAsyncIOTransport.create_channel(HOST, credentials=credentials, options=_OPTIONS)
+
+
+async def _buffers(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    """The protocol buffers of a stream, one at a time: a page that is decoded at one go would hold up the loop."""
+    async for answer in stream:
+        yield type(answer).pb(answer)
 
 
 def _translated(error: exceptions.GoogleAPICallError) -> Exception:
