@@ -38,11 +38,17 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialResult:
-    """What becomes of `<Dial>`: Twilio's DialCallStatus, after `after_s` on this side."""
+    """What becomes of `<Dial>`: Twilio's DialCallStatus, after `after_s` on this side (rung, or talked). When the two
+    have talked, the caller hangs up, which ends the call; with `caller_hangs_up=False` the other side does, and the
+    TwiML goes on, as it does when nobody answered."""
 
     status: Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"] = "completed"
     after_s: float = 0.0
-    talk_s: int = 30
+    caller_hangs_up: bool = True
+
+    @property
+    def talked(self) -> bool:
+        return self.status in ("completed", "answered")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,8 +121,7 @@ class _Call:
             outcome = await self._obey(verb)
             if outcome is not None:
                 return outcome
-        dialled_last = bool(document.verbs) and isinstance(document.verbs[-1], twiml.Dial)
-        return _Ending("dial" if dialled_last else "gateway")
+        return _Ending("gateway")
 
     async def _obey(self, verb: twiml.Verb) -> _Ending | _Next | None:
         self._log.note("verb", verb=type(verb).__name__)
@@ -161,11 +160,15 @@ class _Call:
         result = self._config.dial
         self._dials.append(DialSeen(self._log.now_ms(), dial.number, result.status))
         ending = await self._hold(result.after_s)
-        if ending is not None or dial.action is None:
+        if ending is not None:
             return ending
+        if result.talked and result.caller_hangs_up:
+            return _Ending("dial")
+        if dial.action is None:
+            return None
         extra = {"DialCallStatus": result.status, "DialCallSid": new_sid("CA")}
-        if result.status in ("completed", "answered"):
-            extra["DialCallDuration"] = str(result.talk_s)
+        if result.talked:
+            extra["DialCallDuration"] = str(round(result.after_s))
         return _Next(dial.action, dial.method, extra)
 
     async def _stream(self, noun: twiml.Stream) -> _Ending | None:

@@ -11,9 +11,9 @@ from infra.simulators.playout import Outcome
 from infra.simulators.recorder import ProtocolViolations, Violation
 
 EndedBy = Literal["caller", "cut", "gateway", "dial", "rejected", "deadline", "step_timeout", "failed"]
-"""caller: hung up. cut: the socket was dropped. gateway: `<Hangup/>`, or the TwiML ended. dial: the TwiML ended with
-a call to somebody else. rejected: never answered. deadline, step_timeout: the scenario's patience ended. failed: a
-webhook or its TwiML was unusable (see `violations`)."""
+"""caller: hung up. cut: the socket was dropped. gateway: `<Hangup/>`, or the TwiML ended. dial: the caller talked to
+somebody that the TwiML rang, and hung up. rejected: never answered. deadline, step_timeout: the scenario's patience
+ended. failed: a webhook or its TwiML was unusable (see `violations`)."""
 
 
 @dataclass(frozen=True, slots=True)

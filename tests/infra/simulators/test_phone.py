@@ -247,15 +247,38 @@ async def close_at_once(talk: Talk) -> None:
     await talk.socket.close(1000)
 
 
-async def test_dial_and_its_action() -> None:
-    dial = '<Response><Dial timeout="20" action="/dialled"><Number>+14155550199</Number></Dial></Response>'
-    async with gateway(close_at_once, {RESUME: dial, "/dialled": HANG_UP}) as fake:
-        report = await ring(fake, STAY, dial=DialResult(status="no-answer"))
-    assert [seen.number for seen in report.dials] == ["+14155550199"]
-    (form,) = fake.forms("/dialled")
-    assert form["DialCallStatus"] == "no-answer"
-    assert "DialCallDuration" not in form
+DIAL = '<Response><Dial timeout="20"><Number>+14155550199</Number></Dial><Redirect>/after</Redirect></Response>'
+
+
+@pytest.mark.parametrize(
+    ("result", "ended_by", "fetched_after"),
+    [
+        (DialResult(), "dial", 0),
+        (DialResult(caller_hangs_up=False), "gateway", 1),
+        (DialResult(status="no-answer"), "gateway", 1),
+    ],
+)
+async def test_dial_and_what_follows(result: DialResult, ended_by: str, fetched_after: int) -> None:
+    async with gateway(close_at_once, {RESUME: DIAL, "/after": HANG_UP}) as fake:
+        report = await ring(fake, STAY, dial=result)
+    assert [(seen.number, seen.status) for seen in report.dials] == [("+14155550199", result.status)]
+    assert report.ended_by == ended_by
+    assert len(fake.forms("/after")) == fetched_after
     assert not report.violations
+
+
+@pytest.mark.parametrize(
+    ("result", "duration"),
+    [(DialResult(status="busy"), None), (DialResult(after_s=2, caller_hangs_up=False), "2")],
+)
+async def test_dial_tells_its_action(result: DialResult, duration: str | None) -> None:
+    document = DIAL.replace("<Dial ", '<Dial action="/dialled" ')
+    async with gateway(close_at_once, {RESUME: document, "/dialled": HANG_UP}) as fake:
+        await ring(fake, STAY, dial=result)
+    (form,) = fake.forms("/dialled")
+    assert form["DialCallStatus"] == result.status
+    assert form.get("DialCallDuration") == duration
+    assert fake.forms("/after") == [], "the action's TwiML takes the place of what stood behind"
 
 
 @pytest.mark.parametrize(
