@@ -6,20 +6,24 @@ order, several in one breath, and be corrected at any time before the tool has r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from media_gateway.conversation import speech
 from media_gateway.conversation.dates import When
+from media_gateway.conversation.flow import Flow
 from media_gateway.conversation.model import State, ToolReturned
 from media_gateway.conversation.turn import Turn, as_times
 from media_gateway.conversation.understand import Understood
 
 OFFERED = 3
+SEARCHED = 7
 CONFIRM = "confirm"
 CHANGE = "change"
 ANYTHING_ELSE = "anything_else"
+_UNDECIDED = re.compile(r"\b(?:not sure|(?:don't|do not) (?:know|care|mind)|(?:doesn't|does not) matter|up to you)\b")
 _NOON, _EVENING = "12:00", "17:00"
 
 
@@ -28,6 +32,8 @@ def merged(turn: Turn, heard: Understood) -> tuple[Turn, tuple[str, ...]]:
     that was wanted; a part of the day ("in the morning") takes the place of a time."""
     fresh: dict[str, str | None] = {}
     when = heard.when
+    if not when and turn.state.asked in {"preferred_date", "preferred_time"} and _UNDECIDED.search(heard.said):
+        when = When(part_of_day="earliest")
     if heard.service:
         fresh["service_type"] = heard.service
     if when.date:
@@ -40,11 +46,19 @@ def merged(turn: Turn, heard: Understood) -> tuple[Turn, tuple[str, ...]]:
         fresh["preferred_time"] = picked
     changed = tuple(name for name, value in fresh.items() if turn.slots.get(name) != value)
     turn = turn.with_slots(**fresh)
+    if when.date:
+        turn = turn.remembering(searched=None)
     if when.time or when.part_of_day:
         turn = turn.remembering(part=when.part_of_day)
         if when.part_of_day and "preferred_time" not in changed:
             changed = (*changed, "preferred_time")
     return turn, changed
+
+
+def cleared(turn: Turn) -> Turn:
+    """Nothing is wanted any more."""
+    turn = turn.with_slots(service_type=None, preferred_date=None, preferred_time=None)
+    return turn.remembering(free=None, offered=None, part=None, searched=None, wish=None)
 
 
 def _picked(turn: Turn, said: str) -> str | None:
@@ -67,15 +81,17 @@ def expects(turn: Turn) -> bool:
 def advance(turn: Turn, why: str = "") -> Turn:
     """The next step of the booking."""
     spec = turn.flow.spec
-    turn = turn.at(State.SLOT_COLLECTION, why=why)
+    turn = turn.at(State.SLOT_COLLECTION, why=why, intent=turn.memory.get("wish") or turn.state.intent)
     if "service_type" not in turn.slots:
         return turn.asking("service_type", spec.slots["service_type"].ask)
+    if turn.day() is None and turn.memory.get("part") == "earliest":
+        turn = turn.with_slots(preferred_date=_next_open(turn.flow, turn.now.date(), turn.now).isoformat())
+        turn = turn.remembering(searched=1)
     if turn.day() is None:
         return turn.asking("preferred_date", spec.slots["preferred_date"].ask)
     free = turn.memory.get("free")
     if not isinstance(free, Mapping) or free.get("date") != turn.slots["preferred_date"]:
-        wanted = {"date": turn.slots["preferred_date"]}
-        return turn.remembering(free=None, offered=None).calling(spec.booking.availability_tool, wanted)
+        return _look_up(turn)
     times = as_times(free.get("times"))
     if not free.get("open", True) or not times:
         return _no_day(turn, closed=not free.get("open", True))
@@ -85,11 +101,36 @@ def advance(turn: Turn, why: str = "") -> Turn:
         return _offer(turn, times)
     if turn.slots["preferred_time"] not in times:
         return _busy(turn, times)
-    confirming = turn.at(State.CONFIRMATION).remembering(offered=None, part=None)
+    confirming = turn.at(State.CONFIRMATION).remembering(offered=None, part=None, searched=None)
     return confirming.asking(CONFIRM, spec.booking.confirm)
 
 
+def _look_up(turn: Turn) -> Turn:
+    """Ask for the free times of the wanted day, unless that is already under way."""
+    tool, wanted = turn.flow.spec.booking.availability_tool, {"date": turn.slots["preferred_date"]}
+    if tool in turn.state.pending and turn.memory.get("looking") == wanted["date"]:
+        return turn.saying(turn.flow.spec.booking.working)
+    return turn.remembering(free=None, offered=None, looking=wanted["date"]).calling(tool, wanted)
+
+
+def _next_open(flow: Flow, day: date, now: datetime) -> date:
+    """The first day from `day` on that the shop is open and has not closed yet."""
+    for ahead in range(8):
+        later = day + timedelta(days=ahead)
+        hours = flow.opens(later.weekday())
+        if hours and (later > now.date() or now.time() < hours[1]):
+            return later
+    return day
+
+
 def _no_day(turn: Turn, *, closed: bool) -> Turn:
+    """Nothing on that day: another is asked for, or tried when the caller just wants the earliest."""
+    searched = int(turn.memory.get("searched") or 0)
+    day = turn.day()
+    if searched and searched < SEARCHED and day is not None:
+        later = _next_open(turn.flow, day + timedelta(days=1), turn.now)
+        return _look_up(turn.remembering(searched=searched + 1).with_slots(preferred_date=later.isoformat()))
+    turn = turn.remembering(searched=None)
     booking = turn.flow.spec.booking
     asked = turn.asking("preferred_date", booking.closed if closed else booking.full)
     asked = asked.with_slots(preferred_date=None).remembering(free=None, offered=None)
@@ -137,10 +178,16 @@ def answered_confirmation(turn: Turn, heard: Understood) -> Turn | None:
             "date": turn.slots["preferred_date"],
             "time": turn.slots["preferred_time"],
         }
-        return turn.at(State.EXECUTION, why="confirmed", asked=None).calling(booking.booking_tool, arguments)
-    if heard.yes is False:
-        return turn.at(State.SLOT_COLLECTION, why="not confirmed").asking(CHANGE, booking.change)
-    return None
+        wish = turn.memory.get("wish") or turn.state.intent
+        confirmed = turn.at(State.EXECUTION, why="confirmed", asked=None, intent=wish)
+        return confirmed.calling(booking.booking_tool, arguments)
+    return ask_change(turn, "not confirmed") if heard.yes is False else None
+
+
+def ask_change(turn: Turn, why: str) -> Turn:
+    """Something is not as the caller wants it, and they have not said what."""
+    wish = turn.memory.get("wish") or turn.state.intent
+    return turn.at(State.SLOT_COLLECTION, why=why, intent=wish).asking(CHANGE, turn.flow.spec.booking.change)
 
 
 def answered_change(turn: Turn, heard: Understood) -> Turn | None:

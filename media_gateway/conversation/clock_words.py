@@ -28,7 +28,9 @@ _LED = re.compile(
 )
 _AFTER_DAY = re.compile(rf", {_HOUR}\b(?! (?:days?|weeks?|hours?|minutes?)){_HALF}")
 _BEFORE_DAY = re.compile(rf"^(?:[a-z' ]*\s)?{_HOUR} (?:on |in |for )?,")
-_BARE = re.compile(rf"\b{_HOUR}\b(?! (?:days?|weeks?|hours?|minutes?|dollars?|miles?))")
+_NOT_AFTER = r"(?<!\bthe )(?<!that )(?<!this )(?<!1st )(?<!2nd )(?<!last )(?<!other )(?<!any )"
+_NOT_BEFORE = r"(?! (?:more|of|thing|question|second|moment|days?|weeks?|hours?|minutes?|dollars?|miles?))"
+_BARE = re.compile(rf"{_NOT_AFTER}\b{_HOUR}\b{_NOT_BEFORE}")
 _WORDS = (
     (re.compile(r"\b(?:12 )?noon\b|\bmidday\b|\blunch ?time\b"), time(12)),
     (re.compile(r"\bmidnight\b"), time(0)),

@@ -154,6 +154,8 @@ def _day_rules() -> tuple[tuple[re.Pattern[str], Resolve], ...]:
         (rf"\b(?:the )?{_ORDINAL}(?: day)? of (this|next|the) month\b", _of_relative_month),
         (rf"\b(this|next) month on (?:the )?{_ORDINAL}\b", lambda m, t: _month_day(t, int(m[2]), m[1])),
         (rf"\b(?:the )?{_ORDINAL}(?: of)? ({_MONTH})\b", lambda m, t: _in_month(m[2], int(m[1]), t)),
+        (rf"\b({_MONTH})(?: the)? (\d{{1,2}})(?:st|nd|rd|th)? 20 ?(2[5-9]|3\d)\b",
+         lambda m, _: _real_day(2000 + int(m[3]), MONTHS.index(m[1]) + 1, int(m[2]))),
         (rf"\b({_MONTH})(?: the)? (\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)", lambda m, t: _in_month(m[1], int(m[2]), t)),
         (rf"\b(?:{_DAY})(?: on)?(?: the)? {_ORDINAL}\b", lambda m, t: _day_of_month(int(m[1]), t)),
         (r"\b(?:the )?day after tomorrow\b", lambda _, t: _parsed("in 2 days", t)),

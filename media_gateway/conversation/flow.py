@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from media_gateway.conversation.dates import Hours
 from media_gateway.conversation.model import ListeningProfile, Started
@@ -85,6 +86,11 @@ class Flow:
             for name, listening in named.items()
         }
 
+    def warm(self) -> None:
+        """Make everything that is made once, so that no call pays for it."""
+        _ = self.profiles
+        self.ear.hear("tomorrow at two", datetime(2026, 1, 1, 12, tzinfo=self.zone))
+
     def service(self, key: str) -> Service | None:
         return next((service for service in self.spec.services if service.key == key), None)
 
@@ -122,7 +128,9 @@ def load_flow(file: Path) -> Flow:
         raise FlowError(_problems(error, file, lines)) from error
     if spec.name != file.stem:
         raise FlowError([f"{_place(lines, ('name',), file)}: name is {spec.name}, but the file is {file.name}"])
-    return Flow(spec, source=str(file))
+    flow = Flow(spec, source=str(file))
+    flow.warm()
+    return flow
 
 
 def choose_flow(flows: Mapping[str, Flow], started: Started) -> str:
@@ -173,7 +181,7 @@ def _read(file: Path, seen: tuple[Path, ...]) -> tuple[Any, Lines]:
     parent = data.pop("extends", None)
     if parent is None:
         return data, lines
-    source = file.with_name(f"{parent}.yaml")
+    source = file.with_name(f"{parent}.yaml") if re.fullmatch(r"[a-z][a-z0-9_]*", str(parent)) else file.parent
     if source in (*seen, file) or not source.is_file():
         where = f"{file}:{lines[('extends',)][1]}"
         raise FlowError(
@@ -206,10 +214,26 @@ def _merged(base: Any, changes: Any) -> Any:
 
 def _problems(error: ValidationError, file: Path, lines: Lines) -> list[str]:
     found = [
-        (_place(lines, tuple(one["loc"]), file), ".".join(map(str, one["loc"])) or "flow", one["msg"])
+        (_place(lines, tuple(one["loc"]), file), ".".join(map(str, one["loc"])) or "flow", _mistake(one))
         for one in error.errors()
     ]
-    return [f"{place}: {what}: {message.removeprefix('Value error, ')}" for place, what, message in sorted(found)]
+    return [f"{place}: {what}: {mistake}" for place, what, mistake in sorted(found, key=lambda one: _order(one[0]))]
+
+
+def _mistake(one: ErrorDetails) -> str:
+    """What is wrong and, where it is a common slip of YAML, how to mend it."""
+    message = one["msg"].removeprefix("Value error, ")
+    if one["type"] == "string_type":
+        hint = "a colon makes it a mapping; " if isinstance(one["input"], dict) else ""
+        return f"{message}: {hint}put the text in quotes"
+    if one["type"] == "extra_forbidden":
+        return "there is no such setting here"
+    return message
+
+
+def _order(place: str) -> tuple[str, int]:
+    file, _, line = place.rpartition(":")
+    return file, int(line)
 
 
 def _place(lines: Lines, path: Path_, file: Path) -> str:

@@ -16,6 +16,8 @@ LIMIT = 6000
 _OPENINGS = ("i need", "i would like", "i want to book", "can i get", "i need to schedule", "hi i need to schedule",
              "hi i need")  # fmt: skip
 _LEADS = ("", "how about ", "no ", "actually make that ", "sorry make that ", "yes ", "let's say ")
+_CHOICES = ("in the morning", "in the afternoon", "as soon as possible", "the earliest", "any time", "the first one",
+            "the second one", "the last one", "the day", "the time", "the service")  # fmt: skip
 _ENDS = ("", " please")
 
 
@@ -31,8 +33,9 @@ def _all(spec: FlowSpec, hours: Hours) -> Iterator[str]:
     named = [name for service in spec.services for name in (service.say, *service.synonyms)]
     days, clocks = list(_days()), list(_clocks(hours))
     for intent in spec.intents.values():
+        greeted = intent.action in {"book", "answer", "escalate"}
         for example in intent.examples:
-            yield from (example, f"{example} please", f"hi {example}")
+            yield from (example, f"hi {example}", f"{example} please") if greeted else (example,)
     for name in named:
         yield from (name, f"{name} please", f"no {name}", f"my {name}", f"i want {_article(name)}")
         yield from (f"{opening} {_article(name)}" for opening in _OPENINGS)
@@ -44,6 +47,7 @@ def _all(spec: FlowSpec, hours: Hours) -> Iterator[str]:
     for clock in clocks:
         yield from (f"{lead}{at}{clock}" for lead in _LEADS for at in ("", "at "))
         yield f"{clock} works"
+    yield from _CHOICES
     whole = [clock for clock in clocks if clock in set(_hour_names(hours))]
     for day in days:
         yield from (f"{day} at {clock}" for clock in whole)
@@ -78,8 +82,7 @@ def _clocks(hours: Hours) -> Iterator[str]:
         name, half = num2words(hour % 12 or 12), "morning" if hour < 12 else "afternoon"
         yield from (f"{name} thirty", f"{name} o'clock", f"half past {name}", f"{name} in the {half}")
         yield from (f"quarter past {name}", f"quarter to {name}", f"{name} {'a' if hour < 12 else 'p'} m")
-    yield from ("noon", "in the morning", "in the afternoon", "as soon as possible", "the first one")
-    yield from ("the earliest", "any time", "the second one", "the last one")
+    yield "noon"
 
 
 def _words(sentence: str) -> str:

@@ -125,7 +125,7 @@ class Intent(Part):
     """`examples` match when their telling words are said in a row; `patterns` are regular expressions on lower-case
     words without punctuation."""
 
-    action: Literal["book", "answer", "escalate", "affirm", "deny", "repeat", "abandon", "goodbye", "hello"]
+    action: Literal["book", "answer", "escalate", "affirm", "deny", "repeat", "abandon", "goodbye", "done", "hello"]
     examples: tuple[Word, ...] = ()
     patterns: tuple[Pattern, ...] = ()
     answer: Line | None = None

@@ -62,7 +62,7 @@ def say_price(amount: Decimal) -> str:
     """ "forty-nine dollars and ninety-five cents"."""
     dollars, cents = int(amount), int((amount % 1) * 100)
     whole = f"{num2words(dollars)} dollar{'' if dollars == 1 else 's'}"
-    return f"{whole} and {num2words(cents)} cents" if cents else whole
+    return f"{whole} and {num2words(cents)} cent{'' if cents == 1 else 's'}" if cents else whole
 
 
 def say_week(days: Sequence[tuple[time, time] | None]) -> str:

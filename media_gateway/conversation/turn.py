@@ -14,6 +14,7 @@ from media_gateway.conversation.model import ConversationState, State, ToolCall
 
 T = TypeVar("T")
 NAME_LIMIT = 40
+PRICES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,7 @@ class Turn:
 
     def calling(self, name: str, arguments: Mapping[str, Any]) -> Turn:
         """Run a tool; its result is awaited."""
-        pending = (*(one for one in self.state.pending if one != name), name)
-        state = replace(self.state, pending=pending)
+        state = replace(self.state, pending=(*self.state.pending, name))
         return replace(self, state=state, tools=(*self.tools, ToolCall(name, arguments)))
 
     def values(self) -> dict[str, str]:
@@ -140,12 +140,14 @@ def article(words: str) -> str:
 
 
 def prices(flow: Flow, key: str | None) -> str:
-    """The price of one service, or of all that have one."""
+    """The price of one service, or of the first few: a list of all is too long to listen to."""
     service = flow.service(key) if key else None
     if service is not None and service.price is None:
         return flow.spec.booking.price_unknown
     priced = [one for one in ([service] if service else flow.spec.services) if one.price is not None]
     if not priced:
         return flow.spec.booking.price_unknown
+    if len(priced) > PRICES:
+        priced = priced[:PRICES]
     said = [f"{article(one.say)} is {speech.say_price(one.price)}" for one in priced if one.price is not None]
     return speech.sentence(speech.listed(said, "and") + ".")

@@ -16,6 +16,7 @@ _FILLER_WORDS = """
     you your my me us we our it of for with some this that's what's so and um uh er well hi hello hey there yes no okay
     ok in on at get have has what when where who how
 """
+_COURTESY = re.compile(r"^(?:(?:hi|hello|hey|um|uh|so|well|sorry|okay|and) )+| (?:please|there|again)$")
 _FILLERS = frozenset(_FILLER_WORDS.split())
 
 
@@ -112,6 +113,7 @@ class _Matcher:
         row = f" {_telling(said)} "
         return (
             said in self._whole
+            or _COURTESY.sub("", said) in self._whole
             or any(f" {words} " in row for words in self._telling)
             or any(pattern.search(said) for pattern in self._patterns)
         )
