@@ -3,6 +3,7 @@
 requirements.lock                everything a developer's machine runs (run.py installs it)
 media_gateway/requirements.lock  the container: the project's own dependencies
 functions/requirements.txt       the Cloud Run functions
+media_gateway/dashboard/node.lock  npm, for a machine that has none of its own
 
 Every pin carries hashes; no file names a package index. Pins stay as they are unless pyproject.toml no longer
 allows them (`--upgrade` moves them all).
@@ -23,6 +24,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "requirements.lock": ("project", "functions", "demo", "cli", "dev"),
     "media_gateway/requirements.lock": ("project",),
     "functions/requirements.txt": ("functions",),
+    "media_gateway/dashboard/node.lock": ("frontend",),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.browser.stub import Stub
 
 GREETING = "Thank you for calling Sunrise Auto Service. How can I help you today?"
@@ -62,6 +64,15 @@ def middle(stub: Stub) -> None:
 
 def ending(stub: Stub) -> None:
     """The two messages."""
-    stub.emit("state_changed", turn=3, state="closing", intent="book_service", slots=_SLOTS, why="", input={})
-    stub.emit("call_status", status="completed", call_end_time="2026-11-20T18:20:00Z", reason="hangup")
+    ended = (stub.began + timedelta(seconds=47)).isoformat()
+    stub.emit(
+        "state_changed",
+        turn=3,
+        state="closing",
+        intent="book_service",
+        slots=_SLOTS | {"preferred_time": "14:00"},
+        why="",
+        input={},
+    )
+    stub.emit("call_status", status="completed", call_end_time=ended, reason="hangup")
     stub.emit("call_completed", call_data={"status": "completed"})

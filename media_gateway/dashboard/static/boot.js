@@ -6,6 +6,7 @@
   } catch (_) {
     // Storage may be forbidden; the system's theme is used then.
   }
+  /** @param {Event} event */
   function missing(event) {
     const target = event.target;
     if (!(target instanceof HTMLScriptElement) || target.type !== "module") return;

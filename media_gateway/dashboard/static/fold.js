@@ -71,7 +71,7 @@ function applyLive(call, event) {
     return turn < call.story.heardTurn ? call : { ...call, partial: text ? { turn, text } : null };
   }
   if (turn < call.story.spokenTurn || (turn === call.story.spokenTurn && offset > 0 && !call.reply)) return call;
-  const before = call.reply?.turn === turn ? call.reply.text : "";
+  const before = call.reply && call.reply.turn === turn ? call.reply.text : "";
   // A page that came in the middle of a reply has not seen its beginning.
   const start = offset > before.length ? (before || "… ") : before.slice(0, offset);
   return { ...call, reply: { turn, text: start + text } };
@@ -141,7 +141,7 @@ const tellers = {
   call_completed: (story, { data, seq, ts }) => ({
     completed: true,
     status: data.call_data?.status ?? story.status,
-    milestones: [...story.milestones, { seq, event: "call_completed", detail: "the whole record", ts }],
+    milestones: [...story.milestones, { seq, event: "call_completed", detail: "The whole record", ts }],
   }),
 };
 

@@ -6,7 +6,10 @@ import { about, endedAt, isRunning, listState, open, openId, ordered, refreshLis
 /** @import { CallView } from "../types.js" */
 
 /** @param {CallView} call */
-export const who = (call) => phone(call.head.caller_phone || call.head.from_number) || "Unknown caller";
+export function who(call) {
+  const number = phone(call.head.caller_phone || call.head.from_number);
+  return number || (call.head.call_id ? "Unknown caller" : "New call"); // without a head the list has not told us yet
+}
 
 /** @param {CallView} call @returns {string} */
 export function lasted(call) {

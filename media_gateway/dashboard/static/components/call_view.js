@@ -34,7 +34,7 @@ function Foot({ call }) {
     return html`<${Composer} callId=${call.id} label="Say something as the caller" placeholder="Tomorrow at two, please" />`;
   }
   return html`<div class="ended"><p class="quiet">This call has ended.</p>
-    ${about.value?.demo && html`<${StartButton} /><${StartError} />`}</div>`;
+    ${about.value?.demo && html`<${StartButton} words="Start another demo call" /><${StartError} />`}</div>`;
 }
 
 /** One call, opened. @param {{call: CallView}} props */
@@ -49,9 +49,9 @@ export function OpenCall({ call }) {
           ${icons.back()}</button>
         <div class="call-name">
           <h1 id="call-title">${who(call)}</h1>
-          <p class="quiet small">${[flow, lasted(call)].filter(Boolean).join(" · ")}</p>
+          <p class="quiet small"><span role="status"><${StatusChip} status=${statusOf(call)} /></span>
+            <span>${[flow, lasted(call)].filter(Boolean).join(" · ")}</span></p>
         </div>
-        <span role="status"><${StatusChip} status=${statusOf(call)} /></span>
         <${Listen} call=${call} />
       </header>
       ${soundTrouble.value && html`<p class="banner plain" role="status">${soundTrouble.value}</p>`}

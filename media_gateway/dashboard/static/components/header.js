@@ -3,7 +3,7 @@ import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { now } from "./clock.js";
 import { connection } from "../socket.js";
-import { recovered } from "../state.js";
+import { open, recovered } from "../state.js";
 import { setToken } from "../api.js";
 import { mute } from "../audio.js";
 
@@ -28,12 +28,19 @@ function leave() {
   setToken(null);
 }
 
+/** @param {MouseEvent} event */
+function home(event) {
+  event.preventDefault();
+  open(null);
+}
+
 export function Header() {
   const { phase } = connection.value;
   const words = { live: "Live", connecting: "Connecting", waiting: "Disconnected" }[phase];
   return html`
     <header class="top">
-      <p class="wordmark"><img src="/static/favicon.svg" alt="" width="28" height="28" />Callboard</p>
+      <a class="wordmark" href="/" onClick=${home} aria-label="Callboard, all calls">
+        <img src="/static/favicon.svg" alt="" width="28" height="28" />Callboard</a>
       <p class=${`link-state ${phase}`} role="status"><span class="dot" aria-hidden="true"></span>${words}</p>
       <${ThemeButton} />
       <button class="button icon-only" type="button" onClick=${leave} aria-label="Sign out" title="Sign out">

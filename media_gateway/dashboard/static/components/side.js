@@ -48,13 +48,13 @@ function Timeline({ call }) {
   if (!call.story.milestones.length) return null;
   return html`
     <section class="card" aria-labelledby="timeline-title">
-      <h2 id="timeline-title">Messages</h2>
+      <h2 id="timeline-title">Status messages</h2>
       <ol class="timeline">
         ${call.story.milestones.map((mark) => html`
           <li key=${mark.seq} data-event=${mark.event}>
             <code>${mark.event}</code>
             <span>${mark.event === "call_status" ? statusWords(mark.detail) : mark.detail}</span>
-            <span class="time">#${mark.seq}${" "}<time datetime=${mark.ts}>${stamp(mark.ts)}</time></span>
+            <span class="time"><span class="seq">#${mark.seq}</span><time datetime=${mark.ts}>${stamp(mark.ts)}</time></span>
           </li>`)}
       </ol>
     </section>`;
@@ -69,7 +69,8 @@ function Turn({ turn, longest }) {
       <span class="bar" aria-hidden="true">${parts.map(([name, ms]) => html`
         <span key=${name} class="stage" data-stage=${name} style=${{ width: `${(100 * ms) / longest}%` }}></span>`)}</span>
       <span class="time">${Math.round(turn.total)} ms</span>
-      <span class="turn-parts quiet small">${parts.map(([name, ms]) => `${stageWords(name)} ${Math.round(ms)}`).join(" · ")}</span>
+      <ul class="turn-parts quiet small">${parts.map(([name, ms]) => html`
+        <li key=${name}><span class="stage" data-stage=${name} aria-hidden="true"></span>${stageWords(name)} ${Math.round(ms)}</li>`)}</ul>
     </li>`;
 }
 

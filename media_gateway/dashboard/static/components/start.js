@@ -31,11 +31,10 @@ export async function start(body) {
   }
 }
 
-/** @param {{compact?: boolean}} props */
-export function StartButton({ compact = false }) {
-  const words = starting.value ? "Calling …" : compact ? "Demo call" : "Start a demo call";
+/** @param {{compact?: boolean, words?: string}} props */
+export function StartButton({ compact = false, words = compact ? "Demo call" : "Start a demo call" }) {
   return html`<button class=${`button ${compact ? "small-button" : "primary big"}`} type="button"
-    disabled=${starting.value} onClick=${() => start({})}>${icons.phone()}<span>${words}</span></button>`;
+    disabled=${starting.value} onClick=${() => start({})}>${icons.phone()}<span>${starting.value ? "Calling …" : words}</span></button>`;
 }
 
 export function StartError() {
