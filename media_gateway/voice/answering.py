@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import asdict, replace
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -28,19 +28,32 @@ from media_gateway.conversation.model import (
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Conversing, Parts
-from media_gateway.voice.ports import Message, ProviderFault, TextDelta, Thought, ToolRequest, Usage
+from media_gateway.voice.ports import Message, TextDelta, Thought, ToolRequest, Usage
 from media_gateway.voice.scribe import Scribe
-from realtime.events import EventType
-from realtime.journal import Fenced
+from realtime.events import Event, EventType
+from realtime.journal import Fenced, UnknownCall
 from realtime.stores.port import Conflict, StoreUnavailable
 
 log = structlog.get_logger()
 
 MAX_ROUNDS = 6
 """Tool results may ask for more tools; a model in a circle is stopped here."""
+WAITING = 64
+"""Turns that may wait for their answer; more are a fault, not a caller."""
 SORRY = "I am sorry, that did not work just now."
 MAX_TRIES = 3
 """How often an effect that lost its race is decided anew."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """`after` is the line of the history behind which the deeds of this turn belong: a turn that was cut goes on
+    acting while the history goes on growing."""
+
+    turn: int
+    event: Input
+    prefix: str
+    after: Message | None
 
 
 class Stage(Protocol):
@@ -77,18 +90,22 @@ class Answering:
         self._stage = stage
         self._scribe = scribe
         self._manager = manager
-        self._inputs: asyncio.Queue[tuple[int, Input, str]] = asyncio.Queue(maxsize=64)
+        self._inputs: asyncio.Queue[_Told] = asyncio.Queue(maxsize=WAITING)
         self._thinking: asyncio.Task[list[ToolRequest]] | None = None
         self._context: dict[str, Any] = {}
+        self._listening = manager.listening
+        self._scripted = 0
 
     def bind(self, **context: Any) -> None:
         """Who tools act for: org, call_id, caller_phone, customer."""
         self._context = context
 
     def tell(self, turn: int, event: Input, prefix: str = "") -> None:
-        """Answer this as turn `turn`; `prefix` is said first. Sixty-four unanswered turns are a fault, not a caller."""
-        with suppress(asyncio.QueueFull):
-            self._inputs.put_nowait((turn, event, prefix))
+        """Answer this as turn `turn`; `prefix` is said first."""
+        try:
+            self._inputs.put_nowait(_Told(turn, event, prefix, self.history[-1] if self.history else None))
+        except asyncio.QueueFull:
+            self._broken("answering", "busy", f"{WAITING} turns wait for their answer")
 
     def cut(self) -> None:
         """Stop thinking about the turn that was; tools go on."""
@@ -96,22 +113,35 @@ class Answering:
             self._thinking.cancel()
 
     async def run(self) -> None:
-        """Answer until cancelled."""
+        """Answer until cancelled. A fault of ours costs its turn, never the call."""
         while True:
-            turn, event, prefix = await self._inputs.get()
-            await self._answer(turn, event, prefix)
+            told = await self._inputs.get()
+            try:
+                await self._answer(told)
+            except Exception as problem:
+                self._broken("answering", "broken", type(problem).__name__)
+                self._stage.say(told.turn, self._parts.apology)
+                self._stage.answered(told.turn, Directive(say=self._parts.apology, listening=self._listening))
+            finally:
+                self._inputs.task_done()
 
-    async def _answer(self, turn: int, event: Input, prefix: str) -> None:
-        events: Sequence[Input] = [event]
-        directive = Directive()
+    async def rest(self) -> None:
+        """Wait until all that was told has been dealt with."""
+        await self._inputs.join()
+
+    async def _answer(self, told: _Told) -> None:
+        turn = told.turn
+        directive = self._step_all(turn, [told.event], told.prefix)
         for _ in range(MAX_ROUNDS):
-            directive = self._step_all(turn, events, prefix)
-            prefix = ""
             requests = await self._word(turn, directive)
             if not requests:
                 break
-            events = await asyncio.gather(*(self._act(turn, request) for request in requests))
-            self._remember(requests, events)
+            returned = await asyncio.gather(*(self._act(turn, request) for request in requests))
+            self._remember(told, requests, returned)
+            directive = self._step_all(turn, returned, "")
+        else:
+            self._broken("tools", "broken", f"{MAX_ROUNDS} rounds of tools in one turn")
+            await self._word(turn, replace(directive, tools=(), allowed_tools=()))
         if self._stage.current(turn):
             self._stage.answered(turn, directive)
 
@@ -124,6 +154,7 @@ class Answering:
         directive = Directive()
         for event in events:
             directive = self._step(turn, event).directive
+            self._listening = directive.listening
             tools += directive.tools
             said += [directive.say] if directive.say else []
         directive = replace(directive, say=" ".join(said), tools=tuple(tools))
@@ -138,11 +169,9 @@ class Answering:
             step = self._manager.step(before, event)
         except Exception as problem:
             log.error("manager_error", call_id=self._context.get("call_id"), problem=type(problem).__name__)
-            self._scribe.note(
-                EventType.PROVIDER_FAULT,
-                {"stage": "manager", "provider": before.flow, "kind": "broken", "detail": type(problem).__name__},
-            )
-            return Step(before, Directive(say=self._parts.apology, why="manager_error"))
+            self._note_fault("manager", before.flow, "broken", type(problem).__name__)
+            sorry = Directive(say=self._parts.apology, listening=self._listening, why="manager_error")
+            return Step(before, sorry)
         self.state = step.state
         self._write_state(turn, before, step, event)
         return step
@@ -167,7 +196,7 @@ class Answering:
 
     async def _word(self, turn: int, directive: Directive) -> list[ToolRequest]:
         """Put the directive into words and speak them. Returns the tools to run: the manager's, and the model's own."""
-        script = [ToolRequest(f"script{n}", call.name, call.arguments) for n, call in enumerate(directive.tools)]
+        script = [self._request(call) for call in directive.tools]
         if not self._stage.current(turn) or not (directive.say or script):
             return script
         thought = Thought(
@@ -191,6 +220,10 @@ class Answering:
             self._thinking = None
         return _merged(script, [request for request in chosen if request.name in directive.allowed_tools])
 
+    def _request(self, call: ToolCall) -> ToolRequest:
+        self._scripted += 1
+        return ToolRequest(f"script_{self._scripted}", call.name, call.arguments)
+
     async def _stream(self, thought: Thought) -> list[ToolRequest]:
         """Stream the mind's answer into the voice. A mind that fails before its first word is stood in for by the
         script; one that fails later leaves what it said."""
@@ -212,8 +245,9 @@ class Answering:
                             requests.append(item)
                         case Usage():
                             self._stage.used(thought.turn, item)
-        except (ProviderFault, TimeoutError) as problem:
-            self._fault(problem)
+        except Exception as problem:
+            kind = "timeout" if isinstance(problem, TimeoutError) else getattr(problem, "kind", "broken")
+            self._broken("thinking", kind, str(problem) or type(problem).__name__)
             if not text:
                 self._stage.thought(thought.turn, thought.script)
                 for clause in clauser.feed(thought.script):
@@ -222,51 +256,87 @@ class Answering:
             self._stage.say(thought.turn, clause)
         return requests
 
-    def _fault(self, problem: ProviderFault | TimeoutError) -> None:
-        kind = problem.kind if isinstance(problem, ProviderFault) else "timeout"
-        name = self._parts.engines.mind.name
-        log.warning("provider_fault", call_id=self._context.get("call_id"), stage="thinking", kind=kind)
-        self._scribe.note(
-            EventType.PROVIDER_FAULT, {"stage": "thinking", "provider": name, "kind": kind, "detail": str(problem)}
-        )
+    def _broken(self, stage: str, kind: str, detail: str) -> None:
+        log.warning("provider_fault", call_id=self._context.get("call_id"), stage=stage, kind=kind)
+        self._note_fault(stage, self._parts.engines.mind.name, kind, detail)
+
+    def _note_fault(self, stage: str, provider: str, kind: str, detail: str) -> None:
+        data = {"stage": stage, "provider": provider, "kind": kind, "detail": detail}
+        self._scribe.note(EventType.PROVIDER_FAULT, data)
 
     # --- tools ---
 
     async def _act(self, turn: int, request: ToolRequest) -> ToolReturned:
         """Run a tool; its effect and its line in the journal are one commit."""
         started = self._parts.monotonic()
+        result = _refused("conflict")
         for _ in range(MAX_TRIES):
-            now = self._parts.local_now()
-            context = ToolContext(**self._context, now=datetime.fromisoformat(now), store=self._parts.store)
-            result = await self._parts.tools.run(request.name, request.arguments, context)
-            data = {
-                "turn": turn,
-                "tool": request.name,
-                "arguments": dict(request.arguments),
-                "result": dict(result.data),
-                "ok": result.ok,
-                "ms": round((self._parts.monotonic() - started) * 1000),
-            }
+            result = await self._run(request)
             try:
-                await self._scribe.commit(EventType.TOOL_CALL, data, result.writes)
+                async with asyncio.timeout(self._parts.patience.effect):
+                    data = self._line(turn, request, result, started)
+                    await self._scribe.commit(EventType.TOOL_CALL, data, result.writes)
                 break
             except Conflict:
                 # Somebody else changed what the tool had read: decide anew on what is there now.
-                result = ToolResult(ok=False, data={"reason": "conflict", "message": SORRY})
-            except (StoreUnavailable, Fenced):
+                result = _refused("conflict")
+            except (StoreUnavailable, Fenced, UnknownCall, TimeoutError):
                 # Whether the effect happened is not known; it is looked up by the next try, never blindly repeated.
-                result = ToolResult(ok=False, data={"reason": "unavailable", "message": SORRY})
+                result = _refused("unavailable")
                 break
         else:
-            self._scribe.note(EventType.TOOL_CALL, {**data, "result": dict(result.data), "ok": False})
+            self._scribe.note(EventType.TOOL_CALL, self._line(turn, request, result, started))
         return ToolReturned(request.name, request.arguments, result.ok, result.data, self._parts.local_now())
 
-    def _remember(self, requests: Sequence[ToolRequest], returned: Sequence[Input]) -> None:
-        """Every tool call in the history has its answer, in the order a model expects."""
-        self.history.append(Message("assistant", "", tool_calls=tuple(requests)))
+    async def _run(self, request: ToolRequest) -> ToolResult:
+        now = datetime.fromisoformat(self._parts.local_now())
+        context = ToolContext(**self._context, now=now, store=self._parts.store)
+        try:
+            return await self._parts.tools.run(request.name, request.arguments, context)
+        except Exception as problem:
+            # The tools of the same round, and the call, go on.
+            self._broken("tools", "broken", f"{request.name}: {type(problem).__name__}")
+            return _refused("broken")
+
+    def _line(self, turn: int, request: ToolRequest, result: ToolResult, started: float) -> dict[str, Any]:
+        return {
+            "turn": turn,
+            "tool": request.name,
+            "arguments": dict(request.arguments),
+            "result": dict(result.data),
+            "ok": result.ok,
+            "ms": round((self._parts.monotonic() - started) * 1000),
+        }
+
+    def _remember(self, told: _Told, requests: Sequence[ToolRequest], returned: Sequence[ToolReturned]) -> None:
+        """Every tool call in the history has its answer, in the order a model expects, behind what it answers."""
+        lines = [Message("assistant", "", tool_calls=tuple(requests))]
         for request, answer in zip(requests, returned, strict=True):
-            assert isinstance(answer, ToolReturned)
-            self.history.append(Message("tool", json.dumps(dict(answer.data)), tool_call_id=request.call_id))
+            lines.append(Message("tool", json.dumps(dict(answer.data), default=str), tool_call_id=request.call_id))
+        at = next((n for n, line in enumerate(self.history, start=1) if line is told.after), 0)
+        self.history[at:at] = lines
+        told.after = lines[-1]
+
+
+def remembered(events: Sequence[Event]) -> list[Message]:
+    """The history of a call as its journal tells it, for an instance that takes the call over. A tool that ran for a
+    turn stands before what was said in that turn."""
+    history: list[Message] = []
+    for event in events:
+        data = event.data
+        if event.type is EventType.FINAL_TRANSCRIPT and data.get("text"):
+            history.append(Message("user", data["text"]))
+        elif event.type is EventType.AI_RESPONSE_COMPLETE and data.get("text"):
+            history.append(Message("assistant", data["text"]))
+        elif event.type is EventType.TOOL_CALL:
+            request = ToolRequest(f"kept_{event.seq}", data["tool"], data["arguments"])
+            history.append(Message("assistant", "", tool_calls=(request,)))
+            history.append(Message("tool", json.dumps(data["result"]), tool_call_id=request.call_id))
+    return history
+
+
+def _refused(reason: str) -> ToolResult:
+    return ToolResult(ok=False, data={"reason": reason, "message": SORRY})
 
 
 def _merged(script: Sequence[ToolRequest], chosen: Sequence[ToolRequest]) -> list[ToolRequest]:

@@ -8,7 +8,10 @@ import re
 LONG = 90
 """From this many characters on a comma ends a clause too: better a breath than a wait."""
 
-_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|no|vs|etc|e\.g|i\.e|approx)|\b[a-z]|\d)\.$", re.IGNORECASE)
+_TITLE = re.compile(r"\b(?:mr|mrs|ms|dr|st|vs|e\.g|i\.e|approx)\.$", re.IGNORECASE)
+"""What follows belongs to it, capital or not: "Dr. Jones"."""
+_ABBREVIATION = re.compile(r"(?:\b(?:no|etc)|\b[a-z]|\d)\.$", re.IGNORECASE)
+"""Ends a clause only if a new sentence follows: "2." may become "2.30", "a." "a.m." and "no." "no. 5"."""
 
 
 class Clauser:
@@ -36,16 +39,17 @@ class Clauser:
         for found in re.finditer(r"[.!?]+[\"')\]]*|[;:,]\s", self._text):
             end = found.end()
             mark = found.group()[0]
+            before, rest = self._text[: found.start() + 1], self._text[end:]
             if mark == "," and end <= LONG:
                 continue
-            if mark == "." and _ABBREVIATION.search(self._text[: found.start() + 1]):
-                # "2." may become "2.30" and "a." "a.m.": only these wait for what follows.
-                rest = self._text[end:]
-                if not rest:
+            if mark == "." and _TITLE.search(before):
+                continue
+            if mark == "." and _ABBREVIATION.search(before):
+                if not rest.strip():
                     return None
-                if not rest[0].isspace() or not rest.lstrip() or rest.lstrip()[0].islower():
+                if not rest[0].isspace() or not rest.lstrip()[0].isupper():
                     continue
-            elif mark in ".!?" and end < len(self._text) and not self._text[end].isspace():
+            elif mark in ".!?" and rest and not rest[0].isspace():
                 continue
             return end
         return None

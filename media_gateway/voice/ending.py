@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from media_gateway.conversation.model import ConversationState
@@ -11,6 +12,7 @@ from media_gateway.voice.parts import Parts
 from realtime.call import Call, Status
 from realtime.clock import iso, parse_iso
 from realtime.events import Event, EventType
+from realtime.journal import Journal
 
 PAGE = 500
 
@@ -80,7 +82,17 @@ def _tools(events: Sequence[Event]) -> list[Mapping[str, Any]]:
     ]
 
 
-async def finish(parts: Parts, call_id: str, ending: str, term: int, state: ConversationState | None) -> None:
+async def said(journal: Journal, call_id: str) -> list[Event]:
+    """The journal of the call, whole."""
+    events: list[Event] = []
+    while page := await journal.events(call_id, after=events[-1].seq if events else 0, limit=PAGE):
+        events += page
+    return events
+
+
+async def finish(
+    parts: Parts, call_id: str, ending: str, term: int, state: ConversationState | None, tokens: int
+) -> None:
     """Complete the call if it is over and still ours. A human or another instance that takes over completes it later;
     a stream that broke is given `patience.lost` seconds to be taken over."""
     if ending in ("handoff", "move", "fenced"):
@@ -90,15 +102,18 @@ async def finish(parts: Parts, call_id: str, ending: str, term: int, state: Conv
     call = await parts.journal.find(call_id)
     if call is None or call.status.terminal or call.owner_term != term:
         return
-    events: list[Event] = []
-    while page := await parts.journal.events(call_id, after=events[-1].seq if events else 0, limit=PAGE):
-        events += page
+    events = await said(parts.journal, call_id)
     ended_at = iso(parts.clock())
+    call = replace(call, total_tokens=max(tokens, call.total_tokens))
     appended = await parts.journal.complete(
         call_id,
         Status.COMPLETED,
         call_data=record(call, events, ended_at, state),
-        change={"conversation_summary": summary(state), "ended_at": ended_at},
+        change={
+            "conversation_summary": summary(state),
+            "ended_at": ended_at,
+            "total_tokens": call.total_tokens,
+        },
         key="end",
         ts=ended_at,
     )

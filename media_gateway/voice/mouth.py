@@ -5,11 +5,13 @@ Only the reply that holds the turn may emit audio: whatever comes for another on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from media_gateway.conversation.model import Directive
+from media_gateway.voice.ear import TRIES
 from media_gateway.voice.meter import TurnMeter
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.playout import Clear, Heard, Mark, Media, Playout, Send
@@ -21,13 +23,20 @@ Tap = Callable[[int, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Whom the mouth tells: the answer's first sound went out; it was heard to its end; the voice had a fault
-    (provider, kind, detail); the voice is gone for good."""
+    """Whom the mouth tells: sound of the answer goes out; what went out was heard and more is awaited; the answer was
+    heard to its end; the voice had a fault (provider, kind, detail); it has to be opened again, or (True) is gone for
+    good."""
 
     began: Callable[[], None]
+    ran_dry: Callable[[], None]
     played_out: Callable[[int, Heard, Directive], None]
     fault: Callable[[str, str, str], None]
-    gone: Callable[[], None]
+    lost: Callable[[bool], None]
+
+
+TIMERS = ("drain", "voice")
+"""The mouth's own timers: when what was sent should have been heard; when the voice owes us sound."""
+DRAIN_SLACK_MS = 100
 
 
 class Mouth:
@@ -43,10 +52,15 @@ class Mouth:
         self._timers = timers
         self._listener = listener
         self._speaking: Speaking | None = None
+        self._failed: Speaking | None = None
+        self._opening = 0
+        self._tries = TRIES
+        self._sounded_at = 0.0
         self._turn = 0
         self._clause = 0
         self._asked: dict[int, str] = {}
         self._directive: Directive | None = None
+        self._answer_mark: int | None = None
 
     def now(self) -> float:
         """Ms on the session's clock."""
@@ -55,42 +69,79 @@ class Mouth:
     # --- the voice ---
 
     async def open(self) -> None:
-        """Open the voice, and have it say what waits for it."""
+        """Open the voice, or open it again, and have it say what waits for it."""
+        await self.aclose()
+        self._opening += 1
+        opening = self._opening
         try:
-            self._speaking = await self._parts.engines.voice.open(self._spoken)
+            async with asyncio.timeout(self._parts.patience.open):
+                speaking = await self._parts.engines.voice.open(lambda event: self._spoken(opening, event))
         except ProviderFault as fault:
-            self._listener.fault(fault.provider, fault.kind, fault.detail)
-            self.voiceless()
-            self._listener.gone()
+            self._gone(fault.provider, fault.kind, fault.detail)
             return
-        for clause, text in self._asked.items():
+        except TimeoutError:
+            self._gone(self._parts.engines.voice.name, "timeout", "not open in time")
+            return
+        if opening != self._opening:  # it failed before it was open
+            self._failed = speaking
+            await self.aclose()
+            return
+        self._speaking = speaking
+        for clause, text in list(self._asked.items()):
             self.playout.begin(self._turn, clause, text)
-            self._speaking.say(self._turn, clause, text)
+            speaking.say(self._turn, clause, text)
+        self._expect_sound()
 
     async def aclose(self) -> None:
         """Let the voice go."""
-        speaking, self._speaking = self._speaking, None
-        if speaking:
-            with suppress(ProviderFault):
-                await speaking.aclose()
+        closing = (self._speaking, self._failed)
+        self._speaking = self._failed = None
+        for speaking in closing:
+            if speaking:
+                with suppress(ProviderFault, TimeoutError):  # it was to go, and is gone
+                    async with asyncio.timeout(self._parts.patience.close):
+                        await speaking.aclose()
 
-    def voiceless(self) -> None:
-        """What was asked of the voice will not come."""
-        self._speaking = None
-        self._asked.clear()
-
-    def _spoken(self, event: Spoken) -> None:
+    def _spoken(self, opening: int, event: Spoken) -> None:
+        if opening != self._opening:
+            return
         match event:
             case SpokenAudio(reply, clause, mulaw) if reply == self._turn and clause in self._asked:
+                self._sounded_at = self.now()
                 self._sound(clause, mulaw)
             case SpokenEnd(reply, clause) if reply == self._turn and clause in self._asked:
+                self._sounded_at = self.now()
+                self._tries = TRIES  # it works again
                 del self._asked[clause]
                 self._send(self.playout.end(self.now(), reply, clause))
                 self.check()
             case VoiceFailed(kind, detail):
-                self._speaking = None
-                self._listener.fault(self._parts.engines.voice.name, kind, detail)
-                self._listener.gone()
+                self._gone(self._parts.engines.voice.name, kind, detail)
+
+    def _gone(self, provider: str, kind: str, detail: str) -> None:
+        self._opening += 1
+        self._failed, self._speaking = self._speaking or self._failed, None
+        self._timers.disarm("voice")
+        self._listener.fault(provider, kind, detail)
+        self._tries -= 1
+        self._listener.lost(self._tries < 0)
+
+    def _expect_sound(self) -> None:
+        """From now on the voice owes us sound."""
+        if self._asked and self._speaking and not self._timers.armed("voice"):
+            self._sounded_at = self.now()
+            self._timers.arm("voice", self._parts.patience.sound * 1000)
+
+    def timer_fired(self, name: str) -> None:
+        """One of `TIMERS`."""
+        if name == "drain":
+            self.check()
+        elif self._asked and self._speaking:
+            left = self._sounded_at + self._parts.patience.sound * 1000 - self.now()
+            if left > 0:
+                self._timers.arm("voice", left)
+            else:
+                self._gone(self._parts.engines.voice.name, "timeout", "no sound in time")
 
     # --- a reply ---
 
@@ -102,16 +153,18 @@ class Mouth:
         self._clause = 0
         self._asked = {}
         self._directive = None
+        self._answer_mark = None
 
     def say(self, text: str) -> None:
-        """Speak this clause: from the cache when it is there, else by the voice."""
+        """Speak this clause: from the cache when it is there and would not overtake the voice, else by the voice."""
         self.meter.reached("clause", self.now())
-        if self.say_prerendered(text):
+        if not self._asked and self.say_prerendered(text):
             return
         number = self._next(text)
         self._asked[number] = text
         if self._speaking:
             self._speaking.say(self._turn, number, text)
+            self._expect_sound()
 
     def say_prerendered(self, text: str, *, answer: bool = True) -> bool:
         """Speak a line of the cache; False if it is not there. With `answer` False it only bridges the silence: the
@@ -138,7 +191,11 @@ class Mouth:
         now = self.now()
         if answer:
             self.meter.reached("sound", now)
+            if self._answer_mark is None:
+                self._answer_mark = self.playout.marks_sent + 1
         self._send(self.playout.audio(now, self._turn, clause, mulaw))
+        if not self._timers.armed("drain"):
+            self._timers.arm("drain", self.playout.remaining_ms(now) + DRAIN_SLACK_MS)
         if answer:
             self.meter.reached("media", now)
             self._listener.began()
@@ -167,17 +224,20 @@ class Mouth:
         """A mark came back."""
         now = self.now()
         self.playout.echoed(now, name)
-        if name.startswith(f"{self.playout.generation}."):
+        if self._answer_mark is not None and self.playout.marks_heard >= self._answer_mark:
             self.meter.reached("played", now)
         self.check()
 
     def check(self) -> None:
         """A reply is over when all of it was given to the voice, all of that sounded, and all of that was heard."""
-        if self._directive is None or self._asked or self.muted or self.playout.held:
+        if self.muted or self.playout.held:
             return
         now = self.now()
         if not self.playout.drained(now):
-            self._timers.arm("drain", self.playout.remaining_ms(now) + 100)
+            self._timers.arm("drain", self.playout.remaining_ms(now) + DRAIN_SLACK_MS)
+            return
+        if self._directive is None or self._asked:
+            self._listener.ran_dry()
             return
         directive, self._directive = self._directive, None
         self._timers.disarm("drain")
@@ -203,7 +263,8 @@ class Mouth:
         heard = self.playout.heard(self.now(), self._turn)
         self._send(self.playout.cut(self.now()))
         self.playout.forget(self._turn)
-        self._timers.disarm("drain")
+        for timer in TIMERS:
+            self._timers.disarm(timer)
         self._asked.clear()
         self._directive = None
         return heard

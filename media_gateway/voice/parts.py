@@ -63,6 +63,16 @@ class Patience:
     """From the question to the model's first word; then the script stands in."""
     lookup: float = 0.25
     """For the caller's record; then they are greeted as unknown."""
+    open: float = 5.0
+    """For an engine to open."""
+    close: float = 2.0
+    """For an engine to close."""
+    sound: float = 4.0
+    """From a clause to its first sound, and from sound to more of it; then the voice counts as gone."""
+    effect: float = 5.0
+    """For a tool's effect to be kept; then the caller is told that it did not work (for all that is known)."""
+    deeds: float = 8.0
+    """After the end, for what the caller has asked for to be done."""
     lost: float = 5.0
     """For another instance to take over a stream that broke; then the call is over."""
     finish: float = 20.0

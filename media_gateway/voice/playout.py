@@ -110,10 +110,12 @@ class Playout:
     def __init__(self) -> None:
         self.generation = 0
         self.held = False
+        self.marks_sent = 0
+        self.marks_heard = 0
+        """Number of the last mark whose echo proved that it was heard; the numbers go on over generations."""
         self._clauses: dict[tuple[int, int], _Clause] = {}
         self._spans: deque[_Span] = deque()
-        self._marks: deque[tuple[str, float]] = deque()
-        self._mark_count = 0
+        self._marks: deque[tuple[str, int, float]] = deque()
         self._queued_ms = 0.0
         self._marked_ms = 0.0
         self._acked_ms = 0.0
@@ -162,9 +164,9 @@ class Playout:
         unmarked = self._queued_ms - self._marked_ms
         if unmarked <= 0 or unmarked < every_ms:
             return []
-        self._mark_count += 1
-        name = f"{self.generation}.{self._mark_count}"
-        self._marks.append((name, self._queued_ms))
+        self.marks_sent += 1
+        name = f"{self.generation}.{self.marks_sent}"
+        self._marks.append((name, self.marks_sent, self._queued_ms))
         self._marked_ms = self._queued_ms
         return [Mark(name)]
 
@@ -172,11 +174,10 @@ class Playout:
 
     def echoed(self, now: float, name: str) -> None:
         """A mark came back. Echoes of an older generation, unknown and repeated ones change nothing."""
-        if not name.startswith(f"{self.generation}.") or not any(name == mark for mark, _ in self._marks):
+        if not any(name == mark for mark, _, _ in self._marks):
             return
         while self._marks:
-            mark, offset = self._marks.popleft()
-            self._acked_ms = offset
+            mark, self.marks_heard, self._acked_ms = self._marks.popleft()
             if mark == name:
                 break
         self._base_ms, self._base_at = self._acked_ms, now
@@ -185,9 +186,9 @@ class Playout:
     def _position(self, now: float) -> float:
         """Ms of the current generation that have been played."""
         elapsed = self._base_ms + max(0.0, now - self._base_at)
-        while self._marks and elapsed - self._marks[0][1] > ECHO_GRACE_MS:
-            self._acked_ms = self._marks.popleft()[1]
-        limit = self._marks[0][1] if self._marks else self._queued_ms
+        while self._marks and elapsed - self._marks[0][2] > ECHO_GRACE_MS:
+            self._acked_ms = self._marks.popleft()[2]
+        limit = self._marks[0][2] if self._marks else self._queued_ms
         return max(self._acked_ms, min(elapsed, limit))
 
     def _settle(self, now: float) -> None:
@@ -221,8 +222,10 @@ class Playout:
         return max(0.0, self._queued_ms - self._position(now))
 
     def drained(self, now: float) -> bool:
-        """All that was sent has been played, and nothing is held back."""
-        return not self.held and self._position(now) >= self._queued_ms
+        """All that was sent has been played, and nothing is held back. The clock alone does not say so: our ms run
+        ahead of the caller's by the way to their ear, and who hangs up on the clock cuts the last word."""
+        played = self._position(now) >= self._queued_ms
+        return not self.held and played and not self._marks
 
     def _of(self, reply: int) -> list[_Clause]:
         return [entry for (of, _), entry in sorted(self._clauses.items()) if of == reply]

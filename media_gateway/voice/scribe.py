@@ -15,12 +15,14 @@ import structlog
 from realtime.call import Call
 from realtime.clock import Clock, iso
 from realtime.events import Draft, EventType
-from realtime.journal import Fenced, Journal
+from realtime.journal import Fenced, Journal, UnknownCall
 from realtime.stores.port import Conflict, StoreUnavailable, Write
 
 log = structlog.get_logger()
 
 BATCH = 16
+WAITING = 4_096
+"""Events that may wait for a store that is away; what comes then is lost, and said so."""
 PATIENCE_S = 120.0
 """How long the store may be away before the call's events are given up (the call itself goes on)."""
 
@@ -57,6 +59,7 @@ class Scribe:
         self._idle.set()
         self._count = 0
         self._term = 0
+        self._sealed = False
 
     def start(self, term: int) -> None:
         """The call is ours: write as its owner of this term."""
@@ -75,14 +78,18 @@ class Scribe:
     async def commit(self, type_: EventType, data: Mapping[str, Any], writes: Sequence[Write]) -> None:
         """Write this with its effect. Raises Conflict when the effect lost (nothing was written then), Fenced when the
         call is no longer ours, StoreUnavailable when the store stays away."""
-        entry = _Entry(self._draft(type_, data), {}, writes, asyncio.get_running_loop().create_future())
-        self._add(entry)
-        assert entry.done is not None
-        await entry.done
+        done = asyncio.get_running_loop().create_future()
+        if not self._add(_Entry(self._draft(type_, data), {}, writes, done)):
+            raise StoreUnavailable(f"call {self._call_id}: the journal takes nothing more")
+        await done
 
     async def flush(self) -> None:
-        """Wait until all that was noted is written."""
+        """Wait until all that was noted is written or given up. Never returns before `start`, or after `run` ended."""
         await self._idle.wait()
+
+    def seal(self) -> None:
+        """The call's record is being closed: nothing may come after its last line."""
+        self._sealed = True
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -100,10 +107,14 @@ class Scribe:
         self._count += 1
         return Draft(type_, data, str(self._count), iso(self._clock()))
 
-    def _add(self, entry: _Entry) -> None:
+    def _add(self, entry: _Entry) -> bool:
+        if self._sealed or len(self._entries) >= WAITING:
+            log.warning("event_not_kept", call_id=self._call_id, type=entry.draft.type.value, sealed=self._sealed)
+            return False
         self._entries.append(entry)
         self._idle.clear()
         self._wake.set()
+        return True
 
     def _take(self) -> list[_Entry]:
         """The next entries for one commit. One with an effect goes alone: it may lose without the others."""
@@ -115,31 +126,43 @@ class Scribe:
         return batch
 
     async def _write(self, batch: list[_Entry]) -> None:
+        try:
+            await self._append(batch)
+        except (Conflict, Fenced, StoreUnavailable, UnknownCall) as problem:
+            self._give_up(batch, problem)
+        except Exception as problem:
+            # What cannot be kept (not JSON, too large) must not take its neighbours with it, nor the call.
+            if len(batch) == 1:
+                self._give_up(batch, problem)
+                return
+            for entry in batch:
+                await self._write([entry])
+
+    async def _append(self, batch: list[_Entry]) -> None:
         first = batch[0]
         change: dict[str, Any] = {}
         for entry in batch:
             change.update(entry.change)
         drafts = [self._keyed(entry.draft) for entry in batch]
-        try:
-            retry = stamina.retry_context(on=StoreUnavailable, attempts=None, timeout=PATIENCE_S, wait_max=5.0)
-            async for attempt in retry:
-                with attempt:
-                    appended = await self._journal.append(
-                        self._call_id, drafts, change=change, writes=first.writes, term=self._term
-                    )
-            self._wrote(appended.call)
-            if first.done and not first.done.done():
-                first.done.set_result(None)
-        except (Conflict, Fenced, StoreUnavailable) as problem:
-            self._give_up(first, problem)
+        retry = stamina.retry_context(on=StoreUnavailable, attempts=None, timeout=PATIENCE_S, wait_max=5.0)
+        async for attempt in retry:
+            with attempt:
+                appended = await self._journal.append(
+                    self._call_id, drafts, change=change, writes=first.writes, term=self._term
+                )
+        self._wrote(appended.call)
+        if first.done and not first.done.done():
+            first.done.set_result(None)
 
     def _keyed(self, draft: Draft) -> Draft:
         return replace(draft, idem=f"voice:{self._term}:{draft.idem}")
 
-    def _give_up(self, first: _Entry, problem: Exception) -> None:
-        if first.done and not first.done.done():
-            first.done.set_exception(problem)
+    def _give_up(self, batch: list[_Entry], problem: Exception) -> None:
+        done = batch[0].done
+        if done and not done.done():
+            done.set_exception(problem)
         elif not isinstance(problem, Fenced):
-            log.error("session_saved", call_id=self._call_id, ok=False, problem=type(problem).__name__)
-        if isinstance(problem, Fenced):
+            types = [entry.draft.type.value for entry in batch]
+            log.error("events_lost", call_id=self._call_id, types=types, problem=type(problem).__name__)
+        if isinstance(problem, Fenced | UnknownCall):
             self._fenced()

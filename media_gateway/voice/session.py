@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -19,24 +18,22 @@ from media_gateway.conversation.model import (
     HeardDigits,
     HeardText,
     Input,
-    ListeningProfile,
     Quiet,
     Started,
 )
 from media_gateway.voice import turns as machine
-from media_gateway.voice.answering import Answering
-from media_gateway.voice.ending import finish
-from media_gateway.voice.mouth import Listener, Mouth, Tap
+from media_gateway.voice.answering import Answering, remembered
+from media_gateway.voice.ear import Ear
+from media_gateway.voice.ending import finish, said
+from media_gateway.voice.mouth import TIMERS, Listener, Mouth, Tap
 from media_gateway.voice.parts import Conversing, Parts
 from media_gateway.voice.playout import Heard
 from media_gateway.voice.ports import (
     EarsFailed,
     Final,
-    Hearing,
     Line,
     Message,
     Partial,
-    ProviderFault,
     SpeechEnded,
     SpeechStarted,
     StartedStream,
@@ -45,7 +42,7 @@ from media_gateway.voice.ports import (
 from media_gateway.voice.ports import Heard as HeardSound
 from media_gateway.voice.scribe import Scribe
 from media_gateway.voice.timers import Timers
-from realtime.call import Status
+from realtime.call import Call, Status
 from realtime.clock import iso
 from realtime.events import EventType, LiveType
 from realtime.journal import Fenced, UnknownCall
@@ -76,32 +73,36 @@ class CallSession:
             fenced=lambda: self._end("fenced"),
         )
         listener = Listener(
-            began=self._began,
+            began=lambda: self._tell(machine.AudioBegan()),
+            ran_dry=lambda: self._tell(machine.RanDry()),
             played_out=self._played_out,
             fault=lambda provider, kind, detail: self._fault("speaking", provider, kind, detail),
-            gone=self._voice_gone,
+            lost=lambda for_good: self._engine_lost(self.mouth, for_good),
         )
         self.mouth = Mouth(parts, line, self._timers, listener)
-        self._hearing: Hearing | None = None
+        self.ear = Ear(
+            parts,
+            heard=self._heard,
+            fault=lambda provider, kind, detail: self._fault("hearing", provider, kind, detail),
+            lost=lambda for_good: self._engine_lost(self.ear, for_good),
+        )
         self._answering: Answering | None = None
-        self._profile = ListeningProfile()
         self._group: asyncio.TaskGroup | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._engine_tasks: set[asyncio.Task[None]] = set()
         self._ending: Ending | None = None
         self._over = asyncio.Event()
         self._term = 0
         self._tokens = 0
         self._shown = 0
         self._idles = 0
+        self._answerer: asyncio.Task[None] | None = None
         self._endpointing_ms = 0
-        self._ears_tries = self._voice_tries = 1
 
     # --- what the socket says ---
 
     def on_media(self, mulaw: bytes) -> None:
         """A frame of the caller's sound goes straight to the recogniser."""
-        if self._hearing:
-            self._hearing.feed(mulaw)
+        self.ear.feed(mulaw)
         for tap in self.mouth.taps:
             tap(0, mulaw)
 
@@ -110,9 +111,12 @@ class CallSession:
         self.mouth.echoed(name)
 
     def on_digit(self, digit: str) -> None:
-        """A key was pressed."""
+        """A key was pressed. Where keys are no answer it is written down, and that is all."""
+        if self._ending:
+            return
         self._scribe.note(EventType.DTMF, {"turn": self.turns.turn, "digit": digit})
-        self._tell(machine.Key(digit))
+        if self.ear.profile.dtmf:
+            self._tell(machine.Key(digit))
 
     def on_text(self, text: str) -> None:
         """The caller typed."""
@@ -145,42 +149,61 @@ class CallSession:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 scribe = group.create_task(self._scribe.run(), name="scribe")
-                self._spawn(self._open())
+                opening = group.create_task(self._guard(self._open()), name="open")
                 await self._over.wait()
                 await self._close_engines()
-                await self._settle()
-                for task in [scribe, *self._tasks]:
-                    task.cancel()
+                await self._settle(opening)
+                for task in (scribe, opening, self._answerer):
+                    if task:
+                        task.cancel()
         finally:
+            self._end("lost")  # if it was cancelled, nobody has said so yet
             self._timers.close()
             self._line.close()
             self.mouth.taps.clear()
+            await self._close_engines()
         log.info("call_ended", call_id=self.call_id, ending=self._ending)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Start a task that ends with the call at the latest."""
-        assert self._group
-        task = self._group.create_task(work)
-        self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        """A fault of ours ends the call in order: what happened is written, and the line is closed."""
+        try:
+            await work
+        except Exception as problem:
+            log.exception("call_fault", call_id=self.call_id, problem=type(problem).__name__)
+            self._end("lost")
 
-    async def _settle(self) -> None:
-        """Write what is left and how it ended, within the time that is given for it."""
+    async def _settle(self, opening: asyncio.Task[None]) -> None:
+        """Let what was asked for be done, and write what is left and how it ended, in the time that is given for it."""
         ending = self._ending or "lost"
-        state = self._answering.state if self._answering else None
         try:
             async with asyncio.timeout(self._parts.patience.finish):
-                if ending in ("hangup", "handoff", "move"):
-                    data = {"command_id": None, "kind": f"stream_{ending}", "actor": "session", "outcome": "done"}
-                    self._scribe.note(EventType.COMMAND, data, change={"next": ending})
+                await asyncio.wait({opening})  # it may be in the middle of making the call ours
                 if ending != "fenced" and self._term:
+                    await self._rest()
+                    if ending in ("hangup", "handoff", "move"):
+                        data = {"command_id": None, "kind": f"stream_{ending}", "actor": "session", "outcome": "done"}
+                        self._scribe.note(EventType.COMMAND, data, change={"next": ending})
                     await self._scribe.flush()
+                self._scribe.seal()
                 self._line.close()
-                await finish(self._parts, self.call_id, ending, self._term, state)
-        except (TimeoutError, StoreUnavailable, Fenced) as problem:
+                state = self._answering.state if self._answering else None
+                await finish(self._parts, self.call_id, ending, self._term, state, self._tokens)
+        except (TimeoutError, StoreUnavailable, Fenced, UnknownCall) as problem:
             log.error("session_saved", call_id=self.call_id, ok=False, problem=type(problem).__name__)
         else:
             log.info("session_saved", call_id=self.call_id, ok=True)
+
+    async def _rest(self) -> None:
+        """Tools are not cancelled by a hang-up: what the caller had asked for is done, and then written."""
+        if not self._answering or not self._answerer:
+            return
+        try:
+            async with asyncio.timeout(self._parts.patience.deeds):
+                await self._answering.rest()
+        except TimeoutError:
+            self._fault("tools", "session", "timeout", "the call ended before they did")
+        self._answerer.cancel()
+        await asyncio.wait({self._answerer})
 
     def _end(self, ending: Ending) -> None:
         if self._ending:
@@ -192,12 +215,16 @@ class CallSession:
 
     async def _open(self) -> None:
         """Greet first: the caller is listening. The rest goes on beside it."""
+        assert self._group
         customer = await self._look_up()
         hello = Started(self._parts.local_now(), self._started.caller_phone, customer)
         manager = self._parts.choose(self._started.flow, hello)
-        self._profile = manager.listening
-        kept = await self._kept_state()
-        self._answering = Answering(self._parts, self, self._scribe, manager, kept or manager.begin())
+        self.ear.configure(manager.listening)
+        kept, history = await self._kept() if self._started.resumed else (None, [])
+        state = ConversationState.from_dict(kept.conversation_state) if kept and kept.conversation_state else None
+        self._tokens = kept.total_tokens if kept else 0
+        self._answering = Answering(self._parts, self, self._scribe, manager, state or manager.begin())
+        self._answering.history += history
         self._answering.bind(
             org=self._started.org,
             call_id=self.call_id,
@@ -205,24 +232,29 @@ class CallSession:
             customer=customer,
         )
         log.info("manager_initialized", call_id=self.call_id, call_type=manager.name)
-        self._spawn(self._answering.run())
+        self._answerer = self._group.create_task(self._guard(self._answering.run()), name="answering")
+        self.mouth.begin(0)
         self._tell(machine.Opened())
-        if kept:
+        if state:
             self._answering.tell(0, Quiet(hello.now), self._parts.cut_off)
         else:
             self._answering.tell(0, hello)
+        self._open_engine(self.mouth)
+        self._open_engine(self.ear)
         try:
-            await asyncio.gather(self.mouth.open(), self._open_ears(), self._own(manager))
+            await self._own(manager)
         except (Fenced, StoreUnavailable, UnknownCall) as problem:
             log.error("manager_init_failed", call_id=self.call_id, problem=type(problem).__name__)
             self._end("lost")
 
-    async def _kept_state(self) -> ConversationState | None:
-        """The conversation as another instance left it."""
-        if not self._started.resumed:
-            return None
-        head = await self._parts.journal.find(self.call_id)
-        return ConversationState.from_dict(head.conversation_state) if head and head.conversation_state else None
+    async def _kept(self) -> tuple[Call | None, list[Message]]:
+        """The call as another instance left it, and what was said in it."""
+        try:
+            head = await self._parts.journal.find(self.call_id)
+            return head, remembered(await said(self._parts.journal, self.call_id))
+        except StoreUnavailable as problem:
+            self._fault("journal", "store", "timeout", type(problem).__name__)
+            return None, []
 
     async def _look_up(self) -> Mapping[str, object] | None:
         """The caller's record; a slow or failing store means that they are greeted as unknown."""
@@ -248,28 +280,36 @@ class CallSession:
 
     # --- engines ---
 
-    async def _open_ears(self) -> None:
-        try:
-            self._hearing = await self._parts.engines.ears.open(self._profile, self._heard)
-        except ProviderFault as fault:
-            self._fault("hearing", fault.provider, fault.kind, fault.detail)
-            self._give_up()
+    def _open_engine(self, engine: Ear | Mouth) -> None:
+        if self._ending or not self._group:
+            return
+        task = self._group.create_task(self._guard(engine.open()))
+        self._engine_tasks.add(task)
+        task.add_done_callback(self._engine_tasks.discard)
+
+    def _engine_lost(self, engine: Ear | Mouth, for_good: bool) -> None:
+        if for_good:
+            self._tell(machine.GaveUp())
+        else:
+            self._open_engine(engine)
 
     async def _close_engines(self) -> None:
-        hearing, self._hearing = self._hearing, None
-        if hearing:
-            with suppress(ProviderFault):
-                await hearing.aclose()
-        await self.mouth.aclose()
+        """Those that are opening first, or they would be open afterwards."""
+        opening = list(self._engine_tasks)
+        for task in opening:
+            task.cancel()
+        if opening:
+            await asyncio.wait(opening)
+        await asyncio.gather(self.ear.aclose(), self.mouth.aclose())
 
     def _fault(self, stage: str, provider: str, kind: str, detail: str) -> None:
         log.warning("provider_fault", call_id=self.call_id, stage=stage, kind=kind)
         data = {"stage": stage, "provider": provider, "kind": kind, "detail": detail}
         self._scribe.note(EventType.PROVIDER_FAULT, data)
 
-    def _give_up(self) -> None:
-        """An engine is gone for good: apologise with the sound that is at hand, and hand the caller to a human."""
-        self.mouth.voiceless()
+    def _leave(self, turn: int) -> None:
+        """The call cannot go on: apologise with the sound that is at hand, and hand the caller to a human."""
+        self.mouth.begin(turn)
         self.mouth.say_prerendered(self._parts.apology)
         self.mouth.answered(Directive(say=self._parts.apology, after="handoff", interruptible=False))
 
@@ -286,21 +326,9 @@ class CallSession:
             case Final(text, _, understood, speech_end_ms):
                 self._endpointing_ms = speech_end_ms or 0
                 self._tell(machine.Utterance(text, understood))
-            case EarsFailed(kind, detail):
-                self._hearing = None
-                self._fault("hearing", self._parts.engines.ears.name, kind, detail)
-                self._ears_tries -= 1
-                if self._ears_tries < 0:
-                    self._give_up()
-                elif not self._ending:
-                    self._spawn(self._open_ears())
-
-    def _voice_gone(self) -> None:
-        self._voice_tries -= 1
-        if self._voice_tries < 0:
-            self._give_up()
-        elif not self._ending:
-            self._spawn(self.mouth.open())
+                self._endpointing_ms = 0
+            case EarsFailed():
+                pass  # the ear has dealt with it
 
     # --- the turn machine's commands ---
 
@@ -318,48 +346,51 @@ class CallSession:
             case machine.Hold():
                 self.mouth.hold()
             case machine.Resume(words):
-                self.mouth.resume()
                 self._interrupted(words, None, confirmed=False)
+                self.mouth.resume()
             case machine.Ignored(words):
                 self._interrupted(words, None, confirmed=False)
-            case machine.Cut(turn, words):
-                self._cut(turn, words)
+            case machine.Cut(turn, words, caller):
+                self._cut(turn, words, caller)
             case machine.Say(what, _):
                 self._stand_in(what)
             case machine.Commit(turn, text, understood):
                 self._commit(turn, text, understood)
+            case machine.Leave(turn):
+                self._leave(turn)
             case machine.CommitKeys(turn, digits):
-                self._answer(turn, HeardDigits(digits, self._parts.local_now()))
+                self._answer(turn, HeardDigits(digits, self._parts.local_now()), digits)
             case machine.Idle(turn):
                 self._idles += 1
                 self._scribe.note(EventType.IDLE, {"turn": turn, "count": self._idles})
                 self._answer(turn, Quiet(self._parts.local_now()))
 
     def _timer_fired(self, name: str) -> None:
-        if name == "drain":
-            self.mouth.check()
+        if name in TIMERS:
+            self.mouth.timer_fired(name)
         else:
             self._tell(machine.TimerFired(name))
 
     def _commit(self, turn: int, text: str, understood: bool) -> None:
         data = {"turn": turn, "speaker": "user", "text": text, "confidence": None, "understood": understood}
         self._scribe.note(EventType.FINAL_TRANSCRIPT, data)
-        if self._answering:
-            self._answering.history.append(Message("user", text))
-        self._answer(turn, HeardText(text, self._parts.local_now(), understood))
+        self._answer(turn, HeardText(text, self._parts.local_now(), understood), text)
 
-    def _answer(self, turn: int, event: Input) -> None:
+    def _answer(self, turn: int, event: Input, text: str = "") -> None:
+        """`text` is the caller's turn as a model is shown it."""
+        assert self._answering  # no turn is committed before the call was opened
+        if text:
+            self._answering.history.append(Message("user", text))
         self.mouth.begin(turn, self._endpointing_ms)
         self._endpointing_ms = self._shown = 0
-        if self._answering:
-            self._answering.tell(turn, event)
+        self._answering.tell(turn, event)
 
-    def _cut(self, turn: int, words: str) -> None:
-        """The caller has the floor."""
+    def _cut(self, turn: int, words: str, caller: bool) -> None:
+        """The caller has the floor, or the call is over."""
         if self._answering:
             self._answering.cut()
         heard = self.mouth.cut()
-        if words or heard.full_text:
+        if caller and (words or heard.full_text):
             self._interrupted(words, heard, confirmed=True)
         self._book(turn, heard)
 
@@ -374,7 +405,7 @@ class CallSession:
             self.mouth.say_prerendered(self._parts.filler, answer=False)
             return
         self._fault("answering", "turn", "timeout", "nothing to say in time")
-        self.mouth.say_prerendered(self._parts.apology)
+        self.mouth.say_prerendered(self._parts.apology, answer=False)
 
     # --- Answering's stage ---
 
@@ -384,11 +415,8 @@ class CallSession:
 
     def directed(self, turn: int, directive: Directive) -> None:
         """The manager has decided."""
+        self.ear.configure(directive.listening)
         self._tell(machine.Interruptible(directive.interruptible))
-        if directive.listening != self._profile:
-            self._profile = directive.listening
-            if self._hearing:
-                self._hearing.configure(directive.listening)
 
     def thought(self, turn: int, text: str) -> None:
         """More text of the answer."""
@@ -416,10 +444,6 @@ class CallSession:
 
     # --- the mouth's listener ---
 
-    def _began(self) -> None:
-        if self.turns.phase is machine.Phase.THINKING:
-            self._tell(machine.AudioBegan())
-
     def _played_out(self, turn: int, heard: Heard, directive: Directive) -> None:
         self._book(turn, heard)
         if directive.after == "listen":
@@ -429,8 +453,6 @@ class CallSession:
 
     def _book(self, turn: int, heard: Heard) -> None:
         """What was heard goes into the history, the journal, and the turn's figures."""
-        if not heard.full_text:
-            return
         data = {
             "turn": turn,
             "speaker": "assistant",
@@ -439,10 +461,11 @@ class CallSession:
             "interrupted": not heard.whole,
             "heard_ms": heard.ms,
         }
-        self._scribe.note(EventType.AI_RESPONSE_COMPLETE, data)
+        if heard.full_text:
+            self._scribe.note(EventType.AI_RESPONSE_COMPLETE, data)
         if self._answering and heard.text:
             self._answering.history.append(Message("assistant", heard.text))
-        if turn == self.mouth.meter.turn:
+        if turn == self.mouth.meter.turn and (heard.full_text or self.mouth.meter.total_tokens):
             change = {"total_tokens": self._tokens}
             self._scribe.note(EventType.TURN_METRICS, self.mouth.meter.data(), change=change)
 

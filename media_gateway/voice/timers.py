@@ -24,6 +24,10 @@ class Timers:
         if handle:
             handle.cancel()
 
+    def armed(self, name: str) -> bool:
+        """Is it running?"""
+        return name in self._handles
+
     def close(self) -> None:
         """Stop them all."""
         for name in list(self._handles):

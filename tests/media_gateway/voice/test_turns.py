@@ -1,0 +1,353 @@
+"""The turn machine: every transition by hand, and any sequence of events by hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from media_gateway.voice import turns as machine
+from media_gateway.voice.turns import (
+    Arm,
+    AudioBegan,
+    Commit,
+    CommitKeys,
+    Cut,
+    Disarm,
+    GaveUp,
+    Hold,
+    Idle,
+    Ignored,
+    Interruptible,
+    Key,
+    Leave,
+    Opened,
+    Phase,
+    PlayedOut,
+    RanDry,
+    Resume,
+    Say,
+    Sound,
+    Stopped,
+    TimerFired,
+    TurnCommand,
+    TurnEvent,
+    Turns,
+    Utterance,
+    Words,
+    step,
+)
+
+GREETED: tuple[TurnEvent, ...] = (Opened(), AudioBegan(), PlayedOut())
+THINKING = (*GREETED, Utterance("book me in"))
+SPEAKING = (*THINKING, AudioBegan())
+HELD = (*SPEAKING, Words("wait"))
+FIRM = (*THINKING, Interruptible(False), AudioBegan())
+
+
+def play(events: Sequence[TurnEvent]) -> tuple[Turns, list[TurnCommand]]:
+    """The state after the events, and the commands of the last of them."""
+    turns, commands = Turns(), list[TurnCommand]()
+    for event in events:
+        turns, given_ = step(turns, event)
+        commands = list(given_)
+    return turns, commands
+
+
+def deeds(commands: Sequence[TurnCommand]) -> list[TurnCommand]:
+    """Without the timers."""
+    return [command for command in commands if not isinstance(command, Arm | Disarm)]
+
+
+def armed(commands: Sequence[TurnCommand]) -> dict[str, int]:
+    return {command.name: command.ms for command in commands if isinstance(command, Arm)}
+
+
+TABLE: dict[str, tuple[Sequence[TurnEvent], TurnEvent, Phase, list[TurnCommand]]] = {
+    "the call opens": ((), Opened(), Phase.THINKING, []),
+    "the greeting sounds": ((Opened(),), AudioBegan(), Phase.SPEAKING, []),
+    "the greeting is over": ((Opened(), AudioBegan()), PlayedOut(), Phase.LISTENING, []),
+    "a turn": (GREETED, Utterance("hello"), Phase.THINKING, [Commit(1, "hello", True)]),
+    "a yes is a turn when it is asked for": (GREETED, Utterance("yeah"), Phase.THINKING, [Commit(1, "yeah", True)]),
+    "not understood is a turn": (GREETED, Utterance("", False), Phase.THINKING, [Commit(1, "", False)]),
+    "nothing is no turn": (GREETED, Utterance("  "), Phase.LISTENING, []),
+    "an answer with no sound": (THINKING, PlayedOut(), Phase.LISTENING, []),
+    "the answer sounds": (THINKING, AudioBegan(), Phase.SPEAKING, []),
+    "the answer runs dry": (SPEAKING, RanDry(), Phase.THINKING, []),
+    "the answer is over": (SPEAKING, PlayedOut(), Phase.LISTENING, []),
+    "words while thinking": (THINKING, Words("and also"), Phase.THINKING, []),
+    "a turn while thinking": (
+        THINKING,
+        Utterance("no wait"),
+        Phase.THINKING,
+        [Cut(1, "no wait"), Commit(2, "no wait", True)],
+    ),
+    "an uh-huh while thinking": (THINKING, Utterance("uh-huh"), Phase.THINKING, [Ignored("uh-huh")]),
+    "noise while speaking": (SPEAKING, Sound(True), Phase.SPEAKING, []),
+    "an okay while speaking": (SPEAKING, Words("okay"), Phase.SPEAKING, []),
+    "words while speaking": (SPEAKING, Words("wait"), Phase.HELD, [Hold()]),
+    "a turn while speaking": (SPEAKING, Utterance("stop"), Phase.THINKING, [Cut(1, "stop"), Commit(2, "stop", True)]),
+    "a key while speaking": (SPEAKING, Key("1"), Phase.LISTENING, [Cut(1, "")]),
+    "words go on": (HELD, Words("wait a moment"), Phase.LISTENING, [Cut(1, "wait a moment")]),
+    "the same words again": (HELD, Words("wait"), Phase.HELD, []),
+    "the held words are a turn": (HELD, Utterance("wait"), Phase.THINKING, [Cut(1, "wait"), Commit(2, "wait", True)]),
+    "the held words were an okay": (HELD, Utterance("okay"), Phase.SPEAKING, [Resume("okay")]),
+    "the held words were not understood": (HELD, Utterance("grmbl", False), Phase.SPEAKING, [Resume("grmbl")]),
+    "the sound was noise": (HELD, Sound(False), Phase.SPEAKING, [Resume("wait")]),
+    "nothing more comes": (HELD, TimerFired("hold"), Phase.SPEAKING, [Resume("wait")]),
+    "a key while held": (HELD, Key("1"), Phase.LISTENING, [Cut(1, "")]),
+    "a firm line begins while held": (HELD, Interruptible(False), Phase.SPEAKING, [Resume("wait")]),
+    "words over a firm line": (FIRM, Words("wait a moment please"), Phase.SPEAKING, []),
+    "a key over a firm line": (FIRM, Key("1"), Phase.SPEAKING, []),
+    "a turn over a firm line waits": (FIRM, Utterance("wait"), Phase.SPEAKING, []),
+    "and is answered after it": (
+        (*FIRM, Utterance("wait")),
+        PlayedOut(),
+        Phase.THINKING,
+        [Commit(2, "wait", True)],
+    ),
+    "two of them are one turn": (
+        (*FIRM, Utterance("wait"), Utterance("please")),
+        PlayedOut(),
+        Phase.THINKING,
+        [Commit(2, "wait please", True)],
+    ),
+    "typed text cuts a firm line and takes what waits along": (
+        (*FIRM, Utterance("wait")),
+        Utterance("stop", typed=True),
+        Phase.THINKING,
+        [Cut(1, "stop"), Commit(2, "wait stop", True)],
+    ),
+    "typed nothing": (FIRM, Utterance(" ", typed=True), Phase.SPEAKING, []),
+    "the idle time": (GREETED, TimerFired("idle"), Phase.THINKING, [Idle(1)]),
+    "no whole turn for too long": (GREETED, TimerFired("deaf"), Phase.THINKING, [Idle(1)]),
+    "keys are over": ((*GREETED, Key("1"), Key("2")), TimerFired("keys"), Phase.THINKING, [CommitKeys(1, "12")]),
+    "keys are no idle time": ((*GREETED, Key("1")), TimerFired("idle"), Phase.LISTENING, []),
+    "keys while thinking wait": ((*THINKING, Key("1")), TimerFired("keys"), Phase.THINKING, []),
+    "a filler": (THINKING, TimerFired("filler"), Phase.THINKING, [Say("filler", 1)]),
+    "an apology": (THINKING, TimerFired("apology"), Phase.THINKING, [Say("apology", 1)]),
+    "a late filler": (SPEAKING, TimerFired("filler"), Phase.SPEAKING, []),
+    "a third apology": (
+        (*THINKING, TimerFired("apology"), TimerFired("apology")),
+        TimerFired("apology"),
+        Phase.LEAVING,
+        [Cut(1, "", caller=False), Leave(2)],
+    ),
+    "an engine is gone": (SPEAKING, GaveUp(), Phase.LEAVING, [Cut(1, "", caller=False), Leave(2)]),
+    "nothing holds a farewell": ((*SPEAKING, GaveUp()), Utterance("wait a moment"), Phase.LEAVING, []),
+    "the end of a farewell": ((*SPEAKING, GaveUp()), Stopped(), Phase.ENDED, [Cut(2, "", caller=False)]),
+    "the end": (HELD, Stopped(), Phase.ENDED, [Cut(1, "", caller=False)]),
+    "typed before the greeting": ((), Utterance("hi", typed=True), Phase.CONNECTING, []),
+    "is answered after it": (
+        (Utterance("hi", typed=True), Opened(), AudioBegan()),
+        PlayedOut(),
+        Phase.THINKING,
+        [Commit(1, "hi", True)],
+    ),
+    "a second opening": (SPEAKING, Opened(), Phase.SPEAKING, []),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_transition(name: str) -> None:
+    before, event, phase, expected = TABLE[name]
+    turns, commands = play([*before, event])
+    assert turns.phase is phase
+    assert deeds(commands) == expected
+
+
+def test_the_caller_is_given_longer_while_there_is_sound() -> None:
+    _, quiet = play([Opened(), AudioBegan(), PlayedOut()])
+    _, loud = play([Opened(), AudioBegan(), Sound(True), PlayedOut()])
+    assert armed(quiet) == {"idle": machine.IDLE_MS, "deaf": machine.DEAF_MS}
+    assert armed(loud) == {"idle": 2 * machine.IDLE_MS, "deaf": machine.DEAF_MS}
+
+
+def test_a_hold_is_prolonged_by_sound_but_not_for_ever() -> None:
+    turns, _ = play([*SPEAKING, Sound(True), Words("wait")])
+    for _ in range(machine.MAX_HOLDS - 1):
+        turns, commands = step(turns, TimerFired("hold"))
+        assert armed(commands) == {"hold": machine.HOLD_MS}
+    turns, commands = step(turns, TimerFired("hold"))
+    assert deeds(commands) == [Resume("wait")]
+
+
+def test_words_that_were_let_go_do_not_hold_again() -> None:
+    turns, _ = play([*HELD, TimerFired("hold")])
+    turns, commands = step(turns, Words("wait"))
+    assert (turns.phase, commands) == (Phase.SPEAKING, ())
+    turns, commands = step(turns, Words("wait please"))
+    assert deeds(commands) == [Hold()]
+
+
+def test_keys_before_the_greeting_are_taken_after_it() -> None:
+    _, commands = play([Key("4"), Opened()])
+    assert "keys" in armed(commands)
+    turns, commands = play([Key("4"), Opened(), AudioBegan(), PlayedOut(), TimerFired("keys")])
+    assert deeds(commands) == [CommitKeys(1, "4")]
+
+
+def test_a_flood_of_keys_does_not_put_off_their_timer() -> None:
+    turns, _ = play([*GREETED, *[Key("1")] * machine.MAX_KEYS])
+    assert step(turns, Key("1")) == (turns, ())
+
+
+@pytest.mark.parametrize("text", ["uh-huh", "Okay.", "mm", "yeah right", "I see", "oh, got it"])
+def test_interjections(text: str) -> None:
+    assert machine.real_words(text) == 0
+
+
+@pytest.mark.parametrize(("text", "count"), [("no", 1), ("stop it", 1), ("I'm late", 2), ("сегодня", 1), ("42", 1)])
+def test_words_that_count(text: str, count: int) -> None:
+    assert machine.real_words(text) == count
+
+
+# --- any sequence ----------------------------------------------------------------------------------------------------
+
+TEXTS = st.sampled_from(["", " ", "uh-huh", "okay", "wait", "wait a moment", "wait a moment please", "no", "yes"])
+TIMERS = ("idle", "deaf", "hold", "keys", "filler", "apology")
+EVENTS: st.SearchStrategy[TurnEvent] = st.one_of(
+    st.builds(Sound, st.booleans()),
+    st.builds(Words, TEXTS),
+    st.builds(Utterance, TEXTS, st.booleans(), st.booleans()),
+    st.builds(Key, st.sampled_from("0123456789*#")),
+    st.builds(Interruptible, st.booleans()),
+    st.just(AudioBegan()),
+    st.just(RanDry()),
+    st.just(PlayedOut()),
+    st.builds(TimerFired, st.sampled_from(TIMERS)),
+    st.sampled_from([Opened(), GaveUp(), Stopped()]),
+)
+SEQUENCES = st.lists(EVENTS, max_size=60)
+
+
+class Watch:
+    """Runs a sequence as the session would (a timer fires only if it is armed) and checks every step."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.running: set[str] = set()
+        self.holding = False
+
+    def feed(self, event: TurnEvent) -> tuple[TurnCommand, ...]:
+        if isinstance(event, TimerFired):
+            if event.name not in self.running:
+                return ()
+            self.running.discard(event.name)
+        before = self.turns
+        self.turns, commands = step(before, event)
+        assert self.turns.turn >= before.turn
+        if before.phase is Phase.ENDED:
+            assert (self.turns, commands) == (before, ())
+        for command in commands:
+            self._obey(before, event, command)
+        self._settled()
+        return commands
+
+    def _obey(self, before: Turns, event: TurnEvent, command: TurnCommand) -> None:
+        match command:
+            case Arm(name, ms):
+                assert ms > 0
+                self.running.add(name)
+            case Disarm(name):
+                self.running.discard(name)
+            case Hold():
+                assert not self.holding
+                assert before.interruptible
+                self.holding = True
+            case Resume():
+                assert self.holding
+                self.holding = False
+            case Cut(turn):
+                assert turn == before.turn
+                assert self.turns.turn > turn
+                self.holding = False
+                self._cut_is_allowed(before, event)
+            case Commit(turn) | CommitKeys(turn) | Idle(turn) | Leave(turn):
+                assert turn == self.turns.turn == before.turn + 1
+            case _:
+                assert before.phase not in (Phase.ENDED, Phase.LEAVING)
+
+    @staticmethod
+    def _cut_is_allowed(before: Turns, event: TurnEvent) -> None:
+        if isinstance(event, Stopped | GaveUp | TimerFired):
+            return
+        if isinstance(event, Utterance) and event.typed:
+            return
+        assert before.interruptible
+        if isinstance(event, Utterance | Words):
+            assert machine.real_words(event.text)
+
+    def _settled(self) -> None:
+        assert self.holding is (self.turns.phase is Phase.HELD)
+        match self.turns.phase:
+            case Phase.LISTENING:
+                assert self.running & {"idle", "keys", "deaf"}
+                assert not (self.turns.keys and "keys" not in self.running)
+            case Phase.THINKING:
+                assert "apology" in self.running
+            case Phase.HELD:
+                assert "hold" in self.running
+            case Phase.LEAVING | Phase.ENDED:
+                assert not self.running
+            case _:
+                pass
+
+
+@settings(max_examples=400, deadline=None)
+@given(SEQUENCES)
+def test_any_sequence(events: list[TurnEvent]) -> None:
+    watch = Watch()
+    for event in events:
+        commands = watch.feed(event)
+        if any(isinstance(command, Commit | CommitKeys | Idle) for command in commands):
+            assert {"filler", "apology"} <= watch.running
+
+
+@settings(max_examples=300, deadline=None)
+@given(SEQUENCES)
+def test_every_phase_has_a_way_out(events: list[TurnEvent]) -> None:
+    """From anywhere: with the wall clock alone, and sound that plays, the call reaches an answer, an idle turn or its
+    farewell, however long the recogniser claims that there is sound."""
+    watch = Watch()
+    for event in [*events, Opened(), Sound(True)]:
+        watch.feed(event)
+    for _ in range(20):
+        if watch.turns.phase in (Phase.ENDED, Phase.LEAVING):
+            return
+        if watch.turns.phase is Phase.SPEAKING:
+            watch.feed(PlayedOut())
+            continue
+        (name,) = sorted(watch.running & {"deaf", "keys", "hold", "apology"})[:1] or ("idle",)
+        assert name in watch.running
+        watch.feed(TimerFired(name))
+    raise AssertionError(f"stuck in {watch.turns}")
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEQUENCES, st.sampled_from(["wait", "no", "wait a moment"]))
+def test_what_was_said_over_a_firm_line_is_answered_after_it(events: list[TurnEvent], text: str) -> None:
+    watch = Watch()
+    for event in [*events, Opened()]:
+        watch.feed(event)
+    if watch.turns.phase not in (Phase.THINKING, Phase.SPEAKING):
+        return
+    watch.feed(Interruptible(False))
+    watch.feed(AudioBegan())
+    assert not any(isinstance(command, Commit | Cut) for command in watch.feed(Utterance(text)))
+    (commit,) = [command for command in watch.feed(PlayedOut()) if isinstance(command, Commit)]
+    assert commit.text.endswith(text)
+
+
+@given(SEQUENCES)
+def test_an_interjection_alone_never_cuts(events: list[TurnEvent]) -> None:
+    watch = Watch()
+    for event in events:
+        watch.feed(event)
+    phase = watch.turns.phase
+    for event in (Words("uh-huh"), Utterance("okay")):
+        commands = watch.feed(event)
+        if phase is not Phase.LISTENING:
+            assert not any(isinstance(command, Cut | Hold) for command in commands)
