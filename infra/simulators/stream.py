@@ -248,7 +248,8 @@ class MediaStream:
         """Code and reason: the gateway's, or ours if we had to close a socket that broke the protocol."""
         if self._broken is not None:
             return self._broken.code, self._broken.reason
-        return self._socket.close_code, self._socket.close_reason or ""
+        code = self._socket.close_code
+        return None if code is None else int(code), self._socket.close_reason or ""
 
     def seen(self) -> StreamSeen:
         code, reason = self._closed()
