@@ -399,6 +399,17 @@ async def test_an_id_that_comes_later_finds_the_call_and_its_news(journal: Journ
     assert len(await check_log(journal, call_id="EL_1")) == 2
 
 
+async def test_an_id_that_was_given_up_can_be_taken_again(journal: Journal, store: Spy) -> None:
+    await journal.open(CALL)
+    for conversation_id in ("conv_2", "conv_1"):
+        await journal.append("CA1", [draft(conversation_id)], change={"conversation_id": conversation_id})
+    for any_id in ("conv_1", "conv_2"):
+        found = await another(store).find(any_id)
+        assert found is not None
+        assert (found.call_id, found.conversation_id) == ("CA1", "conv_1")
+    assert len(await check_log(journal)) == 2
+
+
 async def test_two_who_learn_the_same_id_at_once(journal: Journal, store: Spy) -> None:
     await journal.open(Call(call_id="EL_1", hosted=True))
     journals = [another(store) for _ in range(3)]
