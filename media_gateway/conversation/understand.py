@@ -12,7 +12,7 @@ from media_gateway.conversation.schema import FlowSpec, Intent
 from media_gateway.conversation.words import plain
 
 _FILLER_WORDS = """
-    i i'd i'm i'll im id a an the to is are am be do does did can could would will like want wanna need just please
+    i i'd i'm i'll im id a an the to is are am be do does did can could would will like want wanna just please
     you your my me us we our it of for with some this that's what's so and um uh er well hi hello hey there yes no okay
     ok in on at get have has what when where who how
 """
@@ -96,16 +96,21 @@ def _telling(said: str) -> str:
 
 
 class _Matcher:
-    """An example fits when its telling words are said in a row, whatever fillers stand between; one that has only
-    fillers ("what did you say") fits when it is said word for word."""
+    """An example fits when its telling words are said in a row, whatever fillers stand between. One that has a single
+    telling word among others ("when are you open") fits when it is said as it is, since that word alone means little;
+    one that has none ("what did you say") when it is all that is said. A word that is telling by itself is an example
+    by itself ("operator")."""
 
     def __init__(self, intent: Intent) -> None:
         examples = [plain(example) for example in intent.examples]
         if intent.action == "hello":
             self._telling: tuple[str, ...] = ()
+            self._literal: tuple[str, ...] = ()
             self._whole = frozenset(examples)
         else:
-            self._telling = tuple({words for words in map(_telling, examples) if words})
+            plenty = [one for one in examples if " " in _telling(one) or (_telling(one) and " " not in one)]
+            self._telling = tuple({_telling(one) for one in plenty})
+            self._literal = tuple(one for one in examples if one not in plenty and _telling(one))
             self._whole = frozenset(example for example in examples if not _telling(example))
         self._patterns = tuple(re.compile(pattern) for pattern in intent.patterns)
 
@@ -115,5 +120,6 @@ class _Matcher:
             said in self._whole
             or _COURTESY.sub("", said) in self._whole
             or any(f" {words} " in row for words in self._telling)
+            or any(f" {words} " in f" {said} " for words in self._literal)
             or any(pattern.search(said) for pattern in self._patterns)
         )
