@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from rich.console import Console
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=False,
+    pretty_exceptions_show_locals=False,
     rich_markup_mode="rich",
     help="Callboard: AI that answers and places phone calls, with every call live on a dashboard.",
 )
@@ -45,6 +47,24 @@ def run(work: Any) -> Any:
     except (SettingsError, DidNotStart) as problem:
         err.print(f"[red]{problem}[/]")
         raise typer.Exit(1) from None
+
+
+def plain(work: Callable[[], int]) -> int:
+    """The same for what runs without an event loop of ours."""
+    from infra.cli.chatting import Usage
+    from media_gateway.conversation.flow import FlowError
+    from media_gateway.settings import SettingsError
+
+    try:
+        return work()
+    except KeyboardInterrupt:
+        return 0
+    except Usage as problem:
+        err.print(f"[red]{problem}[/]")
+        return 2
+    except (FlowError, SettingsError) as problem:
+        err.print(f"[red]{problem}[/]", soft_wrap=True)
+        return 1
 
 
 @app.callback(invoke_without_command=True)
@@ -111,7 +131,7 @@ def chat(
     """Talk to a flow in text: one line of caller text on standard input, one answer on standard output."""
     from infra.cli.chatting import chat_loop
 
-    raise typer.Exit(run(chat_loop(out, flow, caller, now, as_json=as_json)))
+    raise typer.Exit(plain(lambda: chat_loop(out, flow, caller, now, as_json=as_json)))
 
 
 @flows_app.command(name="check")
@@ -119,7 +139,7 @@ def flows_check(as_json: Json = False) -> None:
     """Check every flow file; each error with its file and line."""
     from infra.cli.chatting import check_flows
 
-    raise typer.Exit(check_flows(out, as_json=as_json))
+    raise typer.Exit(plain(lambda: check_flows(out, as_json=as_json)))
 
 
 @flows_app.command(name="show")
@@ -127,4 +147,4 @@ def flows_show(name: str, as_json: Json = False) -> None:
     """One flow."""
     from infra.cli.chatting import show_flow
 
-    raise typer.Exit(show_flow(out, name, as_json=as_json))
+    raise typer.Exit(plain(lambda: show_flow(out, name, as_json=as_json)))

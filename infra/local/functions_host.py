@@ -5,6 +5,7 @@ python -m infra.local.functions_host        listens on 127.0.0.1:$FUNCTIONS_PORT
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ def root(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     """What is at no entry point: the readiness of this port."""
     found = environ["PATH_INFO"] == "/readyz"
     start_response("200 OK" if found else "404 Not Found", [("Content-Type", "text/plain")])
-    return [b"ready\n" if found else b"There are: " + ", ".join(ENTRY_POINTS).encode() + b"\n"]
+    return [b"ready\n" if found else b"There are: " + ", ".join(ENTRY_POINTS).encode()]
 
 
 def application() -> DispatcherMiddleware:
@@ -39,6 +40,7 @@ def application() -> DispatcherMiddleware:
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     exit_with_parent()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request is noise between a call's events
     server = make_server("127.0.0.1", int(os.environ["FUNCTIONS_PORT"]), application(), threaded=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         # shutdown() waits for the serving loop, so it may not be called on the loop's own thread.

@@ -1,0 +1,120 @@
+"""From the settings to a factory of calls: engines, flows, tools and rendered lines, put together once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from media_gateway.app import Core
+from media_gateway.conversation.flow import Flow, choose_flow, load_flows
+from media_gateway.conversation.manager import Manager
+from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
+from media_gateway.providers.catalog import build_engines
+from media_gateway.tools.customers import caller_lookup
+from media_gateway.tools.router import Router
+from media_gateway.voice.clauses import Clauser
+from media_gateway.voice.parts import Parts
+from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice
+from media_gateway.voice.session import CallSession
+from realtime.clock import utcnow
+
+log = structlog.get_logger()
+
+FLOWS = Path(__file__).parent / "conversation" / "flows"
+RENDERS_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A flow's manager as a call sees it (`voice.parts.Conversing`)."""
+
+    flow: Flow
+    manager: Manager
+
+    @property
+    def name(self) -> str:
+        """The flow's name."""
+        return self.flow.name
+
+    @property
+    def listening(self) -> ListeningProfile:
+        """Before the first directive: anything may be said."""
+        return self.flow.profiles["free"]
+
+    def begin(self) -> ConversationState:
+        """The state before `Started`."""
+        return self.manager.start()
+
+    def step(self, state: ConversationState, event: Input) -> Step:
+        """Pure."""
+        return self.manager.step(state, event)
+
+
+async def build_sessions(core: Core) -> SessionFactory:
+    """Raises FlowError for a flow file that is wrong, ProviderFault for an engine that cannot be had."""
+    settings = core.settings
+    flows = load_flows(settings.callboard_flows_dir or FLOWS)
+    desks = {name: Desk(flow, Manager(flow)) for name, flow in flows.items()}
+    engines = build_engines(settings)
+    tools = Router()
+
+    def choose(wanted: str | None, started: Started) -> Desk:
+        return desks[wanted if wanted in desks else choose_flow(flows, started)]
+
+    draft = Parts(
+        journal=core.journal,
+        store=core.store,
+        audience=core.hub,
+        engines=engines,
+        choose=choose,
+        tools=tools,
+        instance=f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}",
+        zone=next(iter(flows.values())).zone,
+        lookup=caller_lookup(core.store),
+    )
+    lines = [draft.filler, draft.apology, draft.cut_off, *greetings(desks)]
+    parts = replace(draft, prerendered=await render(engines.voice, lines))
+
+    def session(started: StartedStream, line: Line) -> Session:
+        return CallSession(parts, started, line)
+
+    return session
+
+
+def greetings(desks: Mapping[str, Desk]) -> list[str]:
+    """What each flow says first to a caller nobody knows, clause by clause as the voice will be given it."""
+    clauses: list[str] = []
+    for desk in desks.values():
+        hello = Started(utcnow().astimezone(desk.flow.zone).isoformat(), None, None)
+        clauser = Clauser()
+        clauses += clauser.feed(desk.step(desk.begin(), hello).directive.say)
+        clauses += clauser.flush()
+    return list(dict.fromkeys(clauses))
+
+
+async def render(voice: Voice, lines: list[str]) -> dict[str, bytes]:
+    """Lines that must be there at once, rendered before the first call. One that cannot be rendered is left to the
+    voice, and a voice that renders nothing is a start that fails."""
+    limit = asyncio.Semaphore(RENDERS_AT_ONCE)
+    rendered: dict[str, bytes] = {}
+    faults: list[ProviderFault] = []
+
+    async def one(line: str) -> None:
+        async with limit:
+            try:
+                rendered[line] = await voice.render(line)
+            except ProviderFault as fault:
+                faults.append(fault)
+
+    await asyncio.gather(*(one(line) for line in lines))
+    if not rendered:
+        raise faults[0]
+    if faults:
+        log.warning("not_rendered", lines=len(faults), kind=faults[0].kind)
+    return rendered
