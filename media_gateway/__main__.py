@@ -17,9 +17,16 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level)
     from media_gateway.app import create_app
+    from media_gateway.providers.catalog import build_engines
     from media_gateway.server import server
+    from media_gateway.voice.ports import ProviderFault
     from media_gateway.wiring import build_sessions
 
+    try:
+        build_engines(settings)
+    except ProviderFault as fault:
+        print(fault, file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return 2
     server(create_app(settings, build_sessions=build_sessions), settings).run()
     return 0
 

@@ -14,6 +14,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -31,7 +32,7 @@ from media_gateway.dashboard.page import Page
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
-from media_gateway.middleware import HostCheck, SecurityHeaders
+from media_gateway.middleware import HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings
 from media_gateway.telephony import media_stream
 from media_gateway.telephony.sessions import Sessions
@@ -122,6 +123,8 @@ def create_app(
         middleware=[
             Middleware(SecurityHeaders, https=settings.base_url.startswith("https:")),
             Middleware(HostCheck, doors=doors),
+            Middleware(TooLarge),
+            Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY),
         ],
         exception_handlers={
             ApiError: on_api_error,
@@ -130,7 +133,6 @@ def create_app(
             Exception: on_failure,
         },
         lifespan=lambda _app: _lifespan(gateway, build_sessions),
-        max_body_size=MAX_BODY,
     )
     app.state.gateway = gateway
     app.state.openapi = openapi.document(routes, base_url=settings.base_url, version=_version())

@@ -63,3 +63,28 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class TooLarge:
+    """Starlette refuses a large body in plain text, below its own error handlers; here it gets the one shape."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        replaced = False
+
+        async def send_in_shape(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                plain = Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain")
+                replaced = plain
+                if plain:
+                    await ApiError(413, "The body is too large.").response()(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self._app(scope, receive, send_in_shape)

@@ -80,11 +80,13 @@ class AccessRoutes:
 
     def routes(self) -> list[Route]:
         """For the application."""
-        return [
+        routes = [
             Route("/auth/login", self.log_in, methods=["POST"], max_body_size=MAX_JSON),
-            Route("/auth/demo", self.log_in_demo, methods=["POST"], max_body_size=MAX_JSON),
             Route("/ws-ticket", self.guard(self.ticket), methods=["POST"], max_body_size=MAX_JSON),
         ]
+        if self.demo is not None:
+            routes.append(Route("/auth/demo", self.log_in_demo, methods=["POST"], max_body_size=MAX_JSON))
+        return routes
 
     async def log_in(self, request: Request) -> Response:
         """`{username, password}` -> an access token."""

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from media_gateway.auth.model import Principal
-from media_gateway.dashboard.access import MAX_JSON, Guard, read_json
+from media_gateway.dashboard.access import MAX_JSON, Guard
+from media_gateway.dashboard.demo import Demo
+from media_gateway.dashboard.newest import newest
 from media_gateway.dashboard.ports import DemoCall, LiveSessions
 from media_gateway.http_errors import ApiError
 from realtime.call import Call
@@ -23,24 +24,12 @@ from realtime.journal import Journal
 
 PAGE = 500
 MAX_EXPORT = 20_000
-MAX_TYPED = 1_000
-_COUNTED = 1_000
 _INSIDE = ("tail", "owner", "owner_term", "expire_at")
-
-
-class _Demo(msgspec.Struct, frozen=True):
-    scenario: str | None = None
-    text: str | None = None
-
-
-class _Typed(msgspec.Struct, frozen=True):
-    call_id: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """`demo_call` is there in `dev` only."""
+    """`demo_call` is there in `dev` only; without it there are no demo routes."""
 
     journal: Journal
     guard: Guard
@@ -51,16 +40,21 @@ class Api:
     def routes(self) -> list[Route]:
         """For the application."""
         guard = self.guard
-        return [
+        routes = [
             Route("/api/v1/calls", guard(self.calls), methods=["GET"]),
             Route("/api/v1/calls/{call_id}", guard(self.call), methods=["GET"]),
             Route("/api/v1/calls/{call_id}/events", guard(self.events), methods=["GET"]),
             Route("/api/v1/calls/{call_id}/export", guard(self.export), methods=["GET"]),
             Route("/api/v1/about", guard(self.show_about), methods=["GET"]),
             Route("/api/v1/metrics", guard(self.metrics), methods=["GET"]),
-            Route("/api/v1/demo/call", guard(self.start_demo), methods=["POST"], max_body_size=MAX_JSON),
-            Route("/api/v1/demo/say", guard(self.say), methods=["POST"], max_body_size=MAX_JSON),
         ]
+        if self.demo_call is not None:
+            demo = Demo(self.demo_call, self._known, self.sessions)
+            routes += [
+                Route("/api/v1/demo/call", guard(demo.start), methods=["POST"], max_body_size=MAX_JSON),
+                Route("/api/v1/demo/say", guard(demo.say), methods=["POST"], max_body_size=MAX_JSON),
+            ]
+        return routes
 
     async def calls(self, request: Request, principal: Principal) -> Response:
         """Newest first, a page at a time."""
@@ -110,11 +104,11 @@ class Api:
 
     async def metrics(self, _request: Request, principal: Principal) -> Response:
         """Counts over the organisation's newest calls (at most 1,000)."""
-        calls, more = await self.journal.calls(org=principal.org, limit=_COUNTED)
+        calls, complete = await newest(self.journal, principal.org)
         return JSONResponse(
             {
                 "total_conversations": len(calls),
-                "counted_all": more is None,
+                "counted_all": complete,
                 "active": sum(not call.status.terminal for call in calls),
                 "by_status": Counter(call.status.value for call in calls),
                 "by_flow": Counter(call.flow or "default" for call in calls),
@@ -125,32 +119,6 @@ class Api:
     async def show_about(self, _request: Request, _principal: Principal) -> Response:
         """Which engines serve this installation."""
         return JSONResponse(dict(self.about))
-
-    async def start_demo(self, request: Request, _principal: Principal) -> Response:
-        """Places a simulated call to this gateway: `{scenario?, text?}`."""
-        if self.demo_call is None:
-            raise ApiError(404, "There are no demo calls here.", fix="Start Callboard with: python3 run.py")
-        wanted = await read_json(request, _Demo) if await request.body() else _Demo()
-        try:
-            call_id = await self.demo_call(wanted.scenario, wanted.text)
-        except ValueError as error:
-            raise ApiError(422, str(error)) from error
-        return JSONResponse({"call_id": call_id, "status": "initiated"}, 202)
-
-    async def say(self, request: Request, principal: Principal) -> Response:
-        """Typed text as what the caller of a running demo call says."""
-        if self.demo_call is None:
-            raise ApiError(404, "There are no demo calls here.", fix="Start Callboard with: python3 run.py")
-        typed = await read_json(request, _Typed)
-        text = typed.text.strip()
-        if not 0 < len(text) <= MAX_TYPED:
-            raise ApiError(422, f"text must have 1 to {MAX_TYPED} characters.")
-        call = await self._known(typed.call_id, principal)
-        session = self.sessions.get(call.call_id)
-        if session is None:
-            raise ApiError(409, "This call is not running here.", fix="Start a demo call first.")
-        session.on_text(text)
-        return JSONResponse({"call_id": call.call_id}, 202)
 
     async def _find(self, request: Request, principal: Principal) -> Call:
         return await self._known(request.path_params["call_id"], principal)

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from media_gateway.auth.doors import Doors
 from media_gateway.auth.model import AuthError, Principal
 from media_gateway.auth.tokens import Tokens
+from media_gateway.dashboard.newest import newest
 from media_gateway.http_errors import ApiError
 from realtime.journal import Journal
 from realtime.stores.port import StoreUnavailable
@@ -29,7 +30,7 @@ INTERNAL, TOO_SLOW, GOING_AWAY = 4500, 4508, 1001
 _GREETINGS = ("auth", "connect")
 """First messages that bring a ticket and nothing else."""
 MAX_COMMAND = 16 * 1024
-_COUNT_FOR_S = 5.0
+_COUNT_FOR_S = 60.0
 _log = structlog.get_logger()
 
 
@@ -142,10 +143,10 @@ class Connections:
         await asyncio.gather(*(_close(ws, GOING_AWAY, "going away") for ws in list(self._open)))
 
     async def conversations(self, org: str) -> int:
-        """How many calls this organisation has had (within retention, at most 1,000 are counted); a few seconds old."""
+        """How many calls this organisation has had (at most 1,000 are counted); up to a minute old."""
         counted_at, count = self._counts.get(org, (float("-inf"), 0))
         if time.monotonic() - counted_at > _COUNT_FOR_S:
-            calls, _ = await self._journal.calls(org=org, limit=1000)
+            calls, _ = await newest(self._journal, org)
             count = len(calls)
             self._counts[org] = (time.monotonic(), count)
         return count

@@ -6,7 +6,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import httpx2
 from starlette.applications import Starlette
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from media_gateway.app import Core, Gateway, create_app
 from media_gateway.auth import Principal, Tokens
@@ -139,11 +140,8 @@ class Running:
 
     def socket(self, path: str, **kwargs: Any) -> connect:
         """Open a socket as the outside does."""
-        headers = {"Host": self.settings.public_host, **kwargs.pop("additional_headers", {})}
         uri = f"ws://{self.settings.public_host}{path}"
-        where = {"host": "127.0.0.1", "port": self.server.bound_port, "proxy": None}
-        del headers["Host"]
-        return connect(uri, additional_headers=headers, **where, **kwargs)
+        return connect(uri, host="127.0.0.1", port=self.server.bound_port, proxy=None, **kwargs)
 
     async def twilio(self, path: str, form: dict[str, str], *, token: str = TOKEN, **kwargs: Any) -> httpx2.Response:
         """A signed webhook."""
@@ -167,11 +165,13 @@ class Running:
 
     async def session(self, call_sid: str) -> NotedSession:
         """The session of this call, once its stream has started."""
+        await self.until(lambda: any(session.call_id == call_sid for session in self.sessions))
+        return next(session for session in self.sessions if session.call_id == call_sid)
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Poll: what tests wait for here has no event of its own."""
         async with asyncio.timeout(5):
-            while True:
-                for session in self.sessions:
-                    if session.call_id == call_sid:
-                        return session
+            while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def journal_size(self) -> int:
@@ -253,7 +253,8 @@ def media(mulaw: bytes = b"\xff" * 160, *, stream_sid: str = STREAM_SID) -> str:
 async def closed(ws: ClientConnection) -> int | None:
     """The close code, once the server has closed; whatever it sent before is read away."""
     async with asyncio.timeout(5):
-        async for _ in ws:
-            pass
+        with suppress(ConnectionClosed):
+            while True:
+                await ws.recv()
         await ws.wait_closed()
     return ws.close_code

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from media_gateway.telephony.media_stream import Limits
-from tests.media_gateway.harness import STREAM_SID, Running, closed, connected, gateway, media, start
+from tests.media_gateway.harness import STREAM_SID, NotedSession, Running, closed, connected, gateway, media, start
 
 pytestmark = pytest.mark.anyio
 MARK = json.dumps({"event": "mark", "sequenceNumber": "4", "streamSid": STREAM_SID, "mark": {"name": "g1:3"}})
@@ -95,7 +96,7 @@ async def test_a_bug_in_a_session_ends_its_call_and_no_other(tmp_path: Path) -> 
             assert await closed(first) == 1011
             await second.send(media(b"\x05"))
             other = await running.session("CA2")
-            await _until(lambda: other.notes == [("media", b"\x05")])
+            await running.until(lambda: other.notes == [("media", b"\x05")])
 
 
 async def test_a_session_that_does_not_end_is_ended(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ async def test_the_signature_may_be_over_the_url_with_a_slash(tmp_path: Path) ->
 HOSTILE: dict[str, tuple[list[str | bytes], int]] = {
     "garbage": (["{nonsense"], 1007),
     "not an object": (["[]"], 1002),
-    "deep nesting": (["[" * 30_000], 1007),
+    "deep nesting": (['{"a":' * 10_000], 1007),
     "invalid utf-8 escape": (['{"event":"\\ud800"}'], 1007),
     "unknown event": ([connected(), '{"event":"transfer"}'], 1002),
     "no event": (['{"streamSid":"MZ1"}'], 1002),
@@ -208,7 +209,7 @@ async def test_hostile_after_start(tmp_path: Path, name: str) -> None:
             before = await _everything(running)
             await ws.send(frame)
             assert await closed(ws) == code
-        await _until(lambda: session.ended)
+        await running.until(lambda: session.ended)
         assert session.notes == [("lost", None)]
         assert await _everything(running) == before
         await _still_runs(running, other, neighbour)
@@ -239,7 +240,7 @@ async def test_a_token_works_once_and_for_its_own_call(tmp_path: Path) -> None:
             assert len(running.sessions) == 1
             await ws.send(media(b"\x01"))
             session = running.sessions[0]
-            await _until(lambda: session.notes == [("media", b"\x01")])
+            await running.until(lambda: session.notes == [("media", b"\x01")])
 
 
 async def test_a_dashboards_token_opens_no_stream_and_a_streams_token_no_dashboard(tmp_path: Path) -> None:
@@ -260,12 +261,13 @@ async def test_the_token_of_a_call_that_nobody_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", [[], [connected()]])
 async def test_no_start_in_time(tmp_path: Path, first: list[str]) -> None:
     async with gateway(tmp_path, limits=Limits(start_s=0.05)) as running:
+        before = await _everything(running)
         async with running.media() as ws:
             for frame in first:
                 await ws.send(frame)
             assert await closed(ws) == 1008
         assert running.sessions == []
-        assert await _everything(running) == []
+        assert await _everything(running) == before
 
 
 async def test_one_call_too_many_and_a_draining_instance_say_so(tmp_path: Path) -> None:
@@ -297,7 +299,7 @@ async def _offer(running: Running, call_sid: str, token: str) -> int | None:
         return await closed(ws)
 
 
-async def _neighbour(running: Running):  # type: ignore[no-untyped-def]
+async def _neighbour(running: Running) -> tuple[ClientConnection, NotedSession]:
     token = await running.ring("CAother")
     ws = await running.media()
     await ws.send(connected())
@@ -305,9 +307,9 @@ async def _neighbour(running: Running):  # type: ignore[no-untyped-def]
     return ws, await running.session("CAother")
 
 
-async def _still_runs(running: Running, ws, session) -> None:  # type: ignore[no-untyped-def]
+async def _still_runs(running: Running, ws: ClientConnection, session: NotedSession) -> None:
     await ws.send(media(b"\x09"))
-    await _until(lambda: session.notes == [("media", b"\x09")])
+    await running.until(lambda: session.notes == [("media", b"\x09")])
     await ws.close()
 
 
@@ -325,9 +327,3 @@ async def _quiet(running: Running) -> None:
     """Nothing of any call is left."""
     await asyncio.wait_for(running.gateway.sessions.empty(), 5)
     assert running.gateway.sessions.get("CA1") is None
-
-
-async def _until(holds) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.005)
