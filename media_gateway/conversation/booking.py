@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -75,7 +76,8 @@ def _picked(turn: Turn, said: str) -> str | None:
 
 def expects(turn: Turn) -> bool:
     """A booking is under way."""
-    return turn.state.asked in {"service_type", "preferred_date", "preferred_time", CONFIRM, CHANGE}
+    asked = turn.state.asked in {"service_type", "preferred_date", "preferred_time", CONFIRM, CHANGE}
+    return asked or turn.state.state is State.SLOT_COLLECTION
 
 
 def advance(turn: Turn, why: str = "") -> Turn:
@@ -110,7 +112,9 @@ def _look_up(turn: Turn) -> Turn:
     tool, wanted = turn.flow.spec.booking.availability_tool, {"date": turn.slots["preferred_date"]}
     if tool in turn.state.pending and turn.memory.get("looking") == wanted["date"]:
         return turn.saying(turn.flow.spec.booking.working)
-    return turn.remembering(free=None, offered=None, looking=wanted["date"]).calling(tool, wanted)
+    question = speech.fill(turn.flow.spec.slots["preferred_time"].ask, turn.values())
+    turn = turn.remembering(free=None, offered=None, looking=wanted["date"], question=question)
+    return replace(turn, state=replace(turn.state, asked="preferred_time")).calling(tool, wanted)
 
 
 def _next_open(flow: Flow, day: date, now: datetime) -> date:
@@ -211,8 +215,7 @@ def answered_change(turn: Turn, heard: Understood) -> Turn | None:
 def slots_returned(turn: Turn, event: ToolReturned) -> Turn:
     """Free times of a day have come. Those of a day that is no longer wanted are dropped."""
     asked_for = event.arguments.get("date", event.data.get("date"))
-    collecting = expects(turn) or turn.state.state is State.SLOT_COLLECTION
-    if asked_for != turn.slots.get("preferred_date") or not collecting:
+    if asked_for != turn.slots.get("preferred_date") or not expects(turn):
         return turn.at(turn.state.state, why="stale times")
     free = {
         "date": asked_for,

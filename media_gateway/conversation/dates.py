@@ -75,6 +75,8 @@ def understand(text: str, now: datetime, hours: Hours, expect: Expect = None) ->
     day of the month)."""
     said = _REFUSED.sub(" , ", _spelled_out(with_digits(text)))
     meant = _CORRECTED.split(said)
+    if expect is None and re.search(r"\bmake (?:it|that) \d", said):
+        expect = "time"
     found = _understood(meant[-1], now, hours, expect)
     if len(meant) > 1 and not (found.date and found.time):
         before = _understood(" , ".join(meant[:-1]), now, hours, expect)

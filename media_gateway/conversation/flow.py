@@ -25,6 +25,7 @@ from media_gateway.conversation.phrases import phrases
 from media_gateway.conversation.schema import FlowSpec, Listening, Service
 from media_gateway.conversation.understand import Ear
 
+SHIPPED = Path(__file__).parent / "flows"
 Path_ = tuple[str | int, ...]
 
 
@@ -36,7 +37,7 @@ class FlowError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flow:
     """A checked flow. `phrases` is one shared tuple, made once."""
 

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import media_gateway.conversation
 from media_gateway.conversation.chat import Chat
-from media_gateway.conversation.flow import Flow, load_flows
+from media_gateway.conversation.flow import SHIPPED, Flow, load_flows
 
-FLOWS = Path(media_gateway.conversation.__file__).parent / "flows"
 ZONE = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=ZONE)  # a Friday
 JOHN = {"customer_id": "c1", "name": "John Smith"}
@@ -23,7 +20,7 @@ TIMES = ("09:00", "09:30", "10:00", "11:00", "13:00", "14:00", "15:00")
 
 @cache
 def flows() -> Mapping[str, Flow]:
-    return load_flows(FLOWS)
+    return load_flows(SHIPPED)
 
 
 @dataclass

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from media_gateway.conversation.flow import FlowError, choose_flow, load_flow, load_flows
+from media_gateway.conversation.flow import SHIPPED, FlowError, choose_flow, load_flow, load_flows
 from media_gateway.conversation.model import Started
-from tests.media_gateway.conversation.calls import FLOWS, JOHN, NOW, flows
+from tests.media_gateway.conversation.calls import JOHN, NOW, flows
 
-GOOD = (FLOWS / "inbound_new.yaml").read_text()
+GOOD = (SHIPPED / "inbound_new.yaml").read_text()
 
 
 def problems(folder: Path, text: str, name: str = "inbound_new.yaml") -> list[str]:
