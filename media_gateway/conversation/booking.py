@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
 from media_gateway.conversation import speech
 from media_gateway.conversation.dates import When
 from media_gateway.conversation.flow import Flow
-from media_gateway.conversation.model import State, ToolReturned
+from media_gateway.conversation.model import State
 from media_gateway.conversation.turn import Turn, as_times
 from media_gateway.conversation.understand import Understood
 
@@ -207,61 +206,6 @@ def answered_change(turn: Turn, heard: Understood) -> Turn | None:
             turn = turn.remembering(part=None) if slot == "preferred_time" else turn
             return advance(turn, f"change {slot}")
     return advance(turn, "keep") if heard.yes is False else None
-
-
-# --- what the tools say ----------------------------------------------------------------------------------------------
-
-
-def slots_returned(turn: Turn, event: ToolReturned) -> Turn:
-    """Free times of a day have come. Those of a day that is no longer wanted are dropped."""
-    asked_for = event.arguments.get("date", event.data.get("date"))
-    if asked_for != turn.slots.get("preferred_date") or not expects(turn):
-        return turn.at(turn.state.state, why="stale times")
-    free = {
-        "date": asked_for,
-        "times": list(as_times(event.data.get("times"))),
-        "open": event.data.get("open") is not False,
-    }
-    return advance(turn.remembering(free=free, failures=None), "times")
-
-
-def booked(turn: Turn, event: ToolReturned) -> Turn:
-    """The appointment stands: say it as the shop's book has it."""
-    data = {name: event.data.get(name) or event.arguments.get(name) for name in ("service_type", "date", "time")}
-    names = {"service_type": "service_type", "date": "preferred_date", "time": "preferred_time"}
-    turn = turn.with_slots(**{names[key]: value for key, value in data.items() if isinstance(value, str)})
-    appointment = {**data, "appointment_id": event.data.get("appointment_id")}
-    turn = turn.remembering(appointment=appointment, free=None, offered=None, part=None, failures=None)
-    turn = turn.at(State.CLOSING, why="booked").saying(turn.flow.spec.booking.booked)
-    return turn.asking(ANYTHING_ELSE, turn.flow.spec.talk.anything_else)
-
-
-def not_booked(turn: Turn, event: ToolReturned) -> Turn | None:
-    """A refusal that the caller can mend; None when it is a failure."""
-    reason, data = event.data.get("reason"), event.data
-    if reason == "slot_taken":
-        day, taken = turn.slots.get("preferred_date"), turn.slots.get("preferred_time")
-        alternatives = [one for one in as_times(_same_day(data.get("alternatives"), day)) if one != taken]
-        free = {"date": day, "times": alternatives, "open": True} if alternatives else None
-        if free is None:
-            turn = turn.with_slots(preferred_date=None, preferred_time=None)
-            return advance(turn.saying_text(message(data)).remembering(free=None), "slot taken")
-        return advance(turn.remembering(free=free), "slot taken")
-    if reason in {"closed", "in_the_past"}:
-        turn = turn.saying_text(message(data)).with_slots(preferred_date=None, preferred_time=None)
-        return advance(turn.remembering(free=None, offered=None), str(reason))
-    return None
-
-
-def _same_day(alternatives: object, day: str | None) -> list[Any]:
-    values = alternatives if isinstance(alternatives, list | tuple) else []
-    return [one for one in values if not isinstance(one, Mapping) or one.get("date", day) == day]
-
-
-def message(data: Mapping[str, Any]) -> str:
-    """The sentence that a tool gave to be said aloud; empty when it gave none."""
-    text = data.get("message")
-    return " ".join(text.split())[:300] if isinstance(text, str) else ""
 
 
 def described(when: When) -> str:

@@ -6,35 +6,25 @@ another flow of the same folder and changes only what the file itself says (mapp
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from media_gateway.conversation.dates import Hours
 from media_gateway.conversation.model import ListeningProfile, Started
 from media_gateway.conversation.phrases import phrases
 from media_gateway.conversation.schema import FlowSpec, Listening, Service
 from media_gateway.conversation.understand import Ear
+from media_gateway.conversation.yaml_lines import FlowError, place, problems_of, read
+
+__all__ = ["SHIPPED", "Flow", "FlowError", "choose_flow", "load_flow", "load_flows"]
 
 SHIPPED = Path(__file__).parent / "flows"
-Path_ = tuple[str | int, ...]
-
-
-class FlowError(Exception):
-    """A flow file is wrong. `problems` are lines "file:line: what is wrong", in the file's order."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +112,13 @@ def load_flows(folder: Path) -> Mapping[str, Flow]:
 
 def load_flow(file: Path) -> Flow:
     """Read and check one flow file. Raises FlowError."""
-    data, lines = _read(file, ())
+    data, lines = read(file, ())
     try:
         spec = FlowSpec.model_validate(data)
     except ValidationError as error:
-        raise FlowError(_problems(error, file, lines)) from error
+        raise FlowError(problems_of(error, file, lines)) from error
     if spec.name != file.stem:
-        raise FlowError([f"{_place(lines, ('name',), file)}: name is {spec.name}, but the file is {file.name}"])
+        raise FlowError([f"{place(lines, ('name',), file)}: name is {spec.name}, but the file is {file.name}"])
     flow = Flow(spec, source=str(file))
     flow.warm()
     return flow
@@ -141,105 +131,3 @@ def choose_flow(flows: Mapping[str, Flow], started: Started) -> str:
     if not started.caller_phone and "inbound_general" in flows:
         return "inbound_general"
     return "inbound_new" if "inbound_new" in flows else next(iter(flows))
-
-
-# --- reading YAML with its lines -------------------------------------------------------------------------------------
-
-Lines = dict[Path_, tuple[str, int]]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `yes`, `no`, `on` and `off` are words: people write them as examples of what callers say."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-
-
-def _read(file: Path, seen: tuple[Path, ...]) -> tuple[Any, Lines]:
-    """The file's data with what it extends, and where each value stands."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FlowError([f"{file}: cannot be read: {error}"]) from error
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        lines: Lines = {}
-        data = _value(loader, node, (), lines, file) if node is not None else None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise FlowError([f"{file}:{line}: {error.problem}"]) from error
-    except yaml.YAMLError as error:
-        raise FlowError([f"{file}: {error}"]) from error
-    finally:
-        loader.dispose()
-    if not isinstance(data, dict):
-        raise FlowError([f"{file}:1: a flow is a mapping (name:, shop:, greeting:, ...)"])
-    parent = data.pop("extends", None)
-    if parent is None:
-        return data, lines
-    source = file.with_name(f"{parent}.yaml") if re.fullmatch(r"[a-z][a-z0-9_]*", str(parent)) else file.parent
-    if source in (*seen, file) or not source.is_file():
-        where = f"{file}:{lines[('extends',)][1]}"
-        raise FlowError(
-            [f"{where}: extends: {parent}: " + ("in a circle" if source.is_file() else "no such flow here")]
-        )
-    base, base_lines = _read(source, (*seen, file))
-    return _merged(base, data), {**base_lines, **lines}
-
-
-def _value(loader: _Loader, node: yaml.Node, path: Path_, lines: Lines, file: Path) -> Any:
-    lines[path] = (str(file), node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        result: dict[Hashable, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(getattr(key_node, "value", ""))
-            if key in result:
-                raise yaml.MarkedYAMLError(problem=f"{key} is given twice", problem_mark=key_node.start_mark)
-            result[key] = _value(loader, value_node, (*path, key), lines, file)
-        return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(loader, item, (*path, index), lines, file) for index, item in enumerate(node.value)]
-    return loader.construct_object(node)
-
-
-def _merged(base: Any, changes: Any) -> Any:
-    if isinstance(base, dict) and isinstance(changes, dict):
-        return {**base, **{key: _merged(base.get(key), value) for key, value in changes.items()}}
-    return changes
-
-
-def _problems(error: ValidationError, file: Path, lines: Lines) -> list[str]:
-    found = [
-        (_place(lines, tuple(one["loc"]), file), ".".join(map(str, one["loc"])) or "flow", _mistake(one))
-        for one in error.errors()
-    ]
-    return [f"{place}: {what}: {mistake}" for place, what, mistake in sorted(found, key=lambda one: _order(one[0]))]
-
-
-def _mistake(one: ErrorDetails) -> str:
-    """What is wrong and, where it is a common slip of YAML, how to mend it."""
-    message = one["msg"].removeprefix("Value error, ")
-    if one["type"] == "string_type":
-        hint = "a colon makes it a mapping; " if isinstance(one["input"], dict) else ""
-        return f"{message}: {hint}put the text in quotes"
-    if one["type"] == "extra_forbidden":
-        return "there is no such setting here"
-    return message
-
-
-def _order(place: str) -> tuple[str, int]:
-    file, _, line = place.rpartition(":")
-    return file, int(line)
-
-
-def _place(lines: Lines, path: Path_, file: Path) -> str:
-    """file:line of the value, or of the nearest thing around it that is in the file."""
-    while path and path not in lines:
-        path = path[:-1]
-    name, line = lines.get(path, (str(file), 1))
-    return f"{name}:{line}"

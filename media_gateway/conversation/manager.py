@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from media_gateway.conversation import booking, prompt
+from media_gateway.conversation import booking, prompt, results
 from media_gateway.conversation.flow import Flow
 from media_gateway.conversation.frame import closed, escalated
 from media_gateway.conversation.model import (
@@ -147,9 +147,9 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
         return turn.at(turn.state.state, why=f"{event.name} returned")
     if event.ok:
         return (
-            booking.slots_returned(turn, event) if event.name == spec.availability_tool else booking.booked(turn, event)
+            results.slots_returned(turn, event) if event.name == spec.availability_tool else results.booked(turn, event)
         )
-    mended = booking.not_booked(turn, event)
+    mended = results.not_booked(turn, event)
     return mended if mended is not None else _failed(turn, event)
 
 
@@ -159,7 +159,7 @@ def _failed(turn: Turn, event: ToolReturned) -> Turn:
     failures = int(turn.memory.get("failures") or 0) + 1
     talk = turn.flow.spec.talk
     turn = turn.remembering(failures=failures)
-    said = booking.message(event.data)
+    said = results.message(event.data)
     turn = turn.saying_text(said) if said else turn.saying(talk.tool_failed)
     if failures >= FAILURES:
         return escalated(turn, TOOL_FAILED)

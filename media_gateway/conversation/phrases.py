@@ -9,7 +9,8 @@ from itertools import islice
 
 from num2words import num2words
 
-from media_gateway.conversation.dates import WEEKDAYS, Hours
+from media_gateway.conversation.dates import Hours
+from media_gateway.conversation.day_words import WEEKDAYS
 from media_gateway.conversation.schema import FlowSpec
 
 LIMIT = 6000

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from media_gateway.conversation import booking
-from media_gateway.conversation.dates import Expect
+from media_gateway.conversation.day_words import Expect
 from media_gateway.conversation.frame import POLICY, closed, escalated, filled, missed, question, understood
 from media_gateway.conversation.model import HeardDigits, HeardText, State
 from media_gateway.conversation.turn import Turn

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from num2words import num2words
 
-from media_gateway.conversation.dates import WEEKDAYS
+from media_gateway.conversation.day_words import WEEKDAYS
 
 
 def say_date(day: date, today: date) -> str:

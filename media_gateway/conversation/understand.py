@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from media_gateway.conversation.dates import Expect, Hours, When, understand
+from media_gateway.conversation.dates import Hours, When, understand
+from media_gateway.conversation.day_words import Expect
 from media_gateway.conversation.schema import FlowSpec, Intent
 from media_gateway.conversation.words import plain
 

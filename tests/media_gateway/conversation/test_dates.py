@@ -9,10 +9,11 @@ from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media_gateway.conversation.dates import Expect, Hours, When, understand
+from media_gateway.conversation.dates import Hours, When, understand
+from media_gateway.conversation.day_words import Expect
 
 ZONE = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 18, 10, 20, tzinfo=ZONE)  # a Wednesday
@@ -246,6 +247,7 @@ def test_hours_from_now_are_real_hours_when_the_clocks_change() -> None:
     assert understand("in three hours", before, SHOP) == When(date=date(2026, 11, 1), time=time(2, 30))
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(2024, 1, 1), datetime(2040, 1, 1)), st.sampled_from(sorted(TABLE | LATER)))
 def test_a_day_is_never_in_the_past(moment: datetime, phrase: str) -> None:
     now = moment.replace(tzinfo=ZONE)
@@ -254,6 +256,7 @@ def test_a_day_is_never_in_the_past(moment: datetime, phrase: str) -> None:
     assert found is None or fixed or found >= now.date()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_no_text_raises(text: str) -> None:
     understand(text, NOW, SHOP, "time")

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_gateway.conversation import speech
@@ -68,6 +68,7 @@ def test_a_value_is_text_and_never_a_template() -> None:
     assert speech.fill("hi {first_name}, {missing} bye.", {"first_name": "{shop}"}) == "Hi {shop}, bye."
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(2026, 11, 20), datetime(2030, 1, 1)), st.integers(0, 300), st.sampled_from([0, 5, 15, 30, 45])
 )
