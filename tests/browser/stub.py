@@ -26,8 +26,8 @@ CALL = "CA00000000000000000000000000000001"
 CODE = "one-time-code"
 LIVE = ("partial_transcript", "ai_response_chunk")
 _ENGINES = [
-    {"stage": "hearing", "name": "pocketsphinx", "demo": True, "unlock": "DEEPGRAM_API_KEY brings Deepgram"},
-    {"stage": "thinking", "name": "scripted", "demo": True, "unlock": "OPENAI_API_KEY brings OpenAI"},
+    {"stage": "hearing", "name": "pocketsphinx", "demo": True, "unlock": "DEEPGRAM_API_KEY"},
+    {"stage": "thinking", "name": "scripted", "demo": True, "unlock": "OPENAI_API_KEY"},
     {"stage": "speaking", "name": "espeak-ng", "demo": True, "unlock": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY"},
 ]
 
@@ -129,7 +129,7 @@ class Stub:
                 Route("/ws-ticket", self._ticket, methods=["POST"]),
                 Route("/api/v1/about", self._about),
                 Route("/api/v1/calls", self._calls),
-                Route("/api/v1/calls/{call_id}/events", self._journal),
+                Route("/api/v1/calls/{call_id}/events", self._events_after),
                 Route("/api/v1/demo/call", self._start, methods=["POST"]),
                 Route("/api/v1/demo/say", self._say, methods=["POST"]),
                 WebSocketRoute("/ws/events", self._serve_events),
@@ -157,15 +157,17 @@ class Stub:
         return JSONResponse({"ticket": "ticket", "expires_in": 30})
 
     async def _about(self, _request: Request) -> Response:
-        store = "embedded (./.callboard/callboard.db)"
+        store = "embedded"
         return JSONResponse({"engines": _ENGINES, "store": store, "demo": True, "base_url": self.address})
 
     async def _calls(self, request: Request) -> Response:
         if self.refusing or request.headers.get("authorization") != "Bearer token":
             return _error(401 if not self.refusing else 503, "No.")
-        return JSONResponse({"calls": [self.head] if self.head else [], "next_cursor": None})
+        return JSONResponse({"calls": [self.head] if self.head and self.journal else [], "next_cursor": None})
 
-    async def _journal(self, request: Request) -> Response:
+    async def _events_after(self, request: Request) -> Response:
+        if not self.journal:
+            return _error(404, "There is no such call.")
         after = int(request.query_params["after"])
         return JSONResponse({"events": self.journal[after : after + 20], "seq": len(self.journal), "epoch": "e1"})
 

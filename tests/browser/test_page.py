@@ -78,7 +78,7 @@ def test_a_page_that_comes_in_the_middle_of_a_reply_shows_that(dashboard: Dashbo
 def test_a_whole_call_is_told(dashboard: Dashboard, stub: Stub) -> None:
     dashboard.login(CODE)
     dashboard.start_demo_call()
-    assert stub.started == [{}]
+    assert stub.started == [{"scenario": "book_oil_change"}]
     page = dashboard.page
     story.opening(stub)
     story.middle(stub)
@@ -99,12 +99,27 @@ def test_a_whole_call_is_told(dashboard: Dashboard, stub: Stub) -> None:
     expect(page.get_by_text("local demo engines")).to_be_visible()
     expect(page.locator(".turn").first).to_contain_text("390 ms")
     assert dashboard.timeline() == ["call_status"]
+    expect(page.get_by_role("heading", level=1)).to_have_text("+1 500 555 0100")
     story.ending(stub)
     expect(page.locator(".timeline li")).to_have_count(3)
     assert dashboard.timeline() == ["call_status", "call_status", "call_completed"]
     expect(page.locator(".call-head .chip")).to_have_text("Completed")
     expect(page.get_by_text("This call has ended.")).to_be_visible()
     assert dashboard.events_seen() == _journal(stub)
+
+
+def test_a_tool_that_refused_is_told_so(dashboard: Dashboard, stub: Stub) -> None:
+    dashboard.login(CODE)
+    dashboard.start_demo_call()
+    stub.emit(
+        "tool_call", turn=1, tool="book_appointment", ok=False, ms=3,
+        arguments={"service_type": "oil_change", "date": "2026-11-21", "time": "14:00"},
+        result={"reason": "taken", "message": "Two o'clock on Saturday is taken."},
+    )  # fmt: skip
+    refused = dashboard.page.locator(".tool.failed")
+    expect(refused).to_contain_text("Tried to book: oil change, Saturday 21 November, 2:00 PM")
+    expect(refused).to_contain_text("Two o'clock on Saturday is taken.")
+    expect(dashboard.page.locator(".booked")).to_have_count(0)
 
 
 def test_typing_speaks_as_the_caller(dashboard: Dashboard, stub: Stub) -> None:
@@ -181,7 +196,7 @@ def test_the_keyboard_is_enough(dashboard: Dashboard, stub: Stub) -> None:
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("log", name="What was said")).to_be_attached()
-    assert stub.started == [{}]
+    assert stub.started == [{"scenario": "book_oil_change"}]
 
 
 def test_without_its_libraries_the_page_says_what_to_do(dashboard: Dashboard) -> None:

@@ -54,7 +54,6 @@ function update(id, change) {
 
 /** @param {CallEvent} event */
 function take(event) {
-  const known = calls.value.has(event.callId);
   update(event.callId, (call) => {
     const next = apply(call, event);
     if (next !== call && event.seq) {
@@ -63,7 +62,7 @@ function take(event) {
     }
     return next;
   });
-  if (!known) refreshListSoon();
+  if (event.seq && !calls.value.get(event.callId)?.head.call_id) refreshListSoon();
 }
 
 /** @param {any} message a frame of /ws/events */
@@ -165,9 +164,9 @@ export async function startDemo(body) {
   const { call_id: id } = await api.startDemoCall(body);
   mine.value = new Set(mine.value).add(id);
   sessionStorage.setItem(MINE, JSON.stringify([...mine.value].slice(-50)));
-  update(id, (call) => call);
+  // Nothing is in its journal yet, perhaps not even its head: what comes is complete from its first event on.
+  update(id, (call) => ({ ...call, loaded: true }));
   open(id);
-  refreshListSoon();
   return id;
 }
 

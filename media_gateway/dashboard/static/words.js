@@ -96,12 +96,12 @@ export function bookingFacts(facts) {
  */
 export function toolWords(tool, args, result, ok) {
   const teller = TOOLS[tool];
-  const asked = teller ? teller.asked(args ?? {}) : title(tool);
+  const asked = teller ? teller.asked(args ?? {}, ok) : title(tool);
   if (!ok) return { asked, outcome: String(result?.message ?? title(result?.reason ?? "it did not work")) };
   return { asked, outcome: teller ? teller.outcome(result ?? {}, args ?? {}) : "" };
 }
 
-/** @type {Record<string, {asked: (args: any) => string, outcome: (result: any, args: any) => string}>} */
+/** @type {Record<string, {asked: (args: any, ok: boolean) => string, outcome: (result: any, args: any) => string}>} */
 const TOOLS = {
   get_available_slots: {
     asked: (args) => {
@@ -117,9 +117,9 @@ const TOOLS = {
     },
   },
   book_appointment: {
-    asked: (args) => {
+    asked: (args, ok) => {
       const { service, day: date, time } = bookingFacts(args);
-      return `Booked: ${[service.toLowerCase(), date, time].filter(Boolean).join(", ")}`;
+      return `${ok ? "Booked" : "Tried to book"}: ${[service.toLowerCase(), date, time].filter(Boolean).join(", ")}`;
     },
     outcome: (result, args) => {
       const { reference } = bookingFacts({ ...args, ...result, ...(result.appointment ?? {}) });

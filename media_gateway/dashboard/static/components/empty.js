@@ -16,7 +16,7 @@ function Engines() {
           <div key=${engine.stage}>
             <dt>${title(engine.stage)}</dt>
             <dd><span class="engine-name">${engine.name}${engine.demo && html` <span class="tag">demo</span>`}</span>
-              ${engine.unlock && html`<span class="quiet small">${engine.unlock}</span>`}</dd>
+              ${engine.unlock && html`<span class="quiet small">Set ${engine.unlock} for a real engine</span>`}</dd>
           </div>`)}
         <div key="store"><dt>Store</dt><dd><span class="engine-name">${facts.store}</span></dd></div>
       </dl>

@@ -65,7 +65,7 @@ function Turn({ turn, longest }) {
   const parts = turn.stages.filter(([, ms]) => ms > 0);
   return html`
     <li class="turn">
-      <span class="turn-name">Turn ${turn.turn}</span>
+      <span class="turn-name">${turn.turn ? `Turn ${turn.turn}` : "Greeting"}</span>
       <span class="bar" aria-hidden="true">${parts.map(([name, ms]) => html`
         <span key=${name} class="stage" data-stage=${name} style=${{ width: `${(100 * ms) / longest}%` }}></span>`)}</span>
       <span class="time">${Math.round(turn.total)} ms</span>

@@ -4,6 +4,9 @@ import { icons } from "./icons.js";
 import { startDemo } from "../state.js";
 import { listen, prepareSound, soundTrouble } from "../audio.js";
 
+/** The scripted caller of the button; a call without a scenario waits for typed words. */
+const SCENARIO = "book_oil_change";
+
 /** Why the last start did not work; "" when it did. */
 export const startError = signal("");
 const starting = signal(false);
@@ -34,7 +37,7 @@ export async function start(body) {
 /** @param {{compact?: boolean, words?: string}} props */
 export function StartButton({ compact = false, words = compact ? "Demo call" : "Start a demo call" }) {
   return html`<button class=${`button ${compact ? "small-button" : "primary big"}`} type="button"
-    disabled=${starting.value} onClick=${() => start({})}>${icons.phone()}<span>${starting.value ? "Calling …" : words}</span></button>`;
+    disabled=${starting.value} onClick=${() => start({ scenario: SCENARIO })}>${icons.phone()}<span>${starting.value ? "Calling …" : words}</span></button>`;
 }
 
 export function StartError() {

@@ -26,7 +26,7 @@ function Tool({ item }) {
       <span class="tool-mark">${(picture ?? icons.tool)()}</span>
       <div class="tool-body">
         <p class="tool-asked">${asked}</p>
-        ${outcome && html`<p class="tool-outcome">${item.ok ? "" : "Refused: "}${outcome}</p>`}
+        ${outcome && html`<p class="tool-outcome">${outcome}</p>`}
         <details>
           <summary><code>${item.tool}</code>${item.ms !== null && html`<span class="time">${Math.round(item.ms)} ms</span>`}</summary>
           <pre tabindex="0" aria-label="Arguments and result">${JSON.stringify({ arguments: item.args, result: item.result }, null, 2)}</pre>
