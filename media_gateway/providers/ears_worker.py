@@ -22,7 +22,7 @@ import pocketsphinx
 
 from media_gateway.providers import ears_endpoint, mulaw
 from media_gateway.providers.ears_endpoint import FRAME_MS, Endpoint
-from media_gateway.providers.ears_model import NoPhrases, Vocabulary, vocabulary, write_model
+from media_gateway.providers.ears_model import Model, NoPhrases, Vocabulary, prepare
 from media_gateway.providers.pipe import Kind, pack_json, read_message
 
 _FRAME = FRAME_MS * 8
@@ -62,11 +62,12 @@ class Recogniser:
         self._patience_ms = patience_ms
         if phrases is None or tuple(phrases) == self._phrases:
             return
-        self._words = vocabulary(phrases)
-        self._phrases = tuple(phrases)
+        with tempfile.TemporaryDirectory() as scratch:
+            model = prepare(phrases, self._cache or Path(scratch))
+            decoder = _new_decoder(model)
         if self._endpoint.speaking:
             self._end()
-        self._decoder = self._new_decoder(self._words)
+        self._decoder, self._words, self._phrases = decoder, model.words, tuple(phrases)
         if self._words.missing:
             self._emit({"event": "missing", "words": self._words.missing})
 
@@ -77,13 +78,6 @@ class Recogniser:
         self._rest = sound[whole:]
         for start in range(0, whole, _FRAME):
             self._frame(mulaw.decode(sound[start : start + _FRAME]))
-
-    def _new_decoder(self, words: Vocabulary) -> Any:
-        with tempfile.TemporaryDirectory() as scratch:
-            model, dictionary = write_model(words, self._cache or Path(scratch))
-            return pocketsphinx.Decoder(
-                lm=str(model), dict=str(dictionary), loglevel="FATAL", cmninit=_LINE_MEAN, samprate=16000
-            )
 
     def _frame(self, pcm: mulaw.Pcm) -> None:
         wave = pcm.astype(np.float64)
@@ -149,6 +143,12 @@ class Recogniser:
             return ""
         self._decoder.end_utt()
         return _hypothesis(self._decoder)
+
+
+def _new_decoder(model: Model) -> Any:
+    return pocketsphinx.Decoder(
+        lm=str(model.language), dict=str(model.dictionary), loglevel="FATAL", cmninit=_LINE_MEAN, samprate=16000
+    )
 
 
 def _hypothesis(decoder: Any) -> str:

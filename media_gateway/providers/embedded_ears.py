@@ -28,6 +28,7 @@ from media_gateway.voice.ports import (
 )
 
 _NAME = "pocketsphinx"
+_MODULE = "media_gateway.providers.ears_worker"
 _MAX_OPEN = 32
 _BACKLOG = 500
 """Frames that may wait, about ten seconds; the pipe holds as much again."""
@@ -77,7 +78,7 @@ class _EmbeddedHearing:
     async def start(self, profile: ListeningProfile, cache: tuple[str, ...]) -> None:
         """Raises ProviderFault."""
         self._worker = await Worker.start(
-            "ears_worker", *cache, on_message=self._on_message, on_exit=self._on_exit, backlog=_BACKLOG
+            _MODULE, *cache, on_message=self._on_message, on_exit=self._on_exit, backlog=_BACKLOG
         )
         self.configure(profile)
 

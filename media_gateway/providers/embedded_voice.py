@@ -20,7 +20,7 @@ from media_gateway.providers.worker import Worker, missing
 from media_gateway.voice.ports import ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
 
 _NAME = "espeak-ng"
-_MODULE = "espeak_worker"
+_MODULE = "media_gateway.providers.espeak_worker"
 _CLAUSE_SECONDS = 5.0
 _RENDER_SECONDS = 20.0
 _MAX_WAITING = 200

@@ -1,7 +1,7 @@
 """A demo engine in a process of its own, as the event loop sees it.
 
 The engines hold the interpreter's lock for 20 to 300 ms at a time (measured: pocketsphinx never lets go of it), and
-espeak-ng must not be loaded into the server; so each runs as `python -m media_gateway.providers.<module>` and speaks
+espeak-ng must not be loaded into the server; so each runs as a program of its own and speaks
 `pipe` messages. No task is needed here: the loop calls this protocol when something comes.
 """
 
@@ -16,12 +16,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+import structlog
+
 from media_gateway.providers.pipe import Garbled, Kind, Unpacker
 from media_gateway.voice.ports import ProviderFault
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 10.0
 _END_SECONDS = 3.0
+log = structlog.get_logger(__name__)
 
 
 class Worker(asyncio.SubprocessProtocol):
@@ -48,14 +51,14 @@ class Worker(asyncio.SubprocessProtocol):
         on_exit: Callable[[], None],
         backlog: int = 250,
     ) -> Worker:
-        """Start `media_gateway.providers.<module>`. `backlog` is how many messages may wait when the process does not
+        """Start `python -m <module>`. `backlog` is how many messages may wait when the process does not
         keep up. Raises ProviderFault."""
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         try:
             async with asyncio.timeout(_START_SECONDS):
                 _, worker = await asyncio.get_running_loop().subprocess_exec(
                     lambda: cls(on_message, on_exit, backlog),
-                    *(sys.executable, "-m", f"media_gateway.providers.{module}", *arguments),
+                    *(sys.executable, "-m", module, *arguments),
                     env={**os.environ, "PYTHONPATH": path},
                     stderr=None,
                 )
@@ -87,8 +90,11 @@ class Worker(asyncio.SubprocessProtocol):
         self._waiting.clear()
         if self._transport is not None:
             self._transport.close()
-            async with asyncio.timeout(_END_SECONDS):
-                await asyncio.shield(self._gone)
+            try:
+                async with asyncio.timeout(_END_SECONDS):
+                    await asyncio.shield(self._gone)
+            except TimeoutError:
+                log.warning("engine_process_stays", pid=self._transport.get_pid())
 
     # --- what the loop calls ---
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from media_gateway.providers.ears_model import NoPhrases, vocabulary, write_model
+from media_gateway.providers.ears_model import NoPhrases, prepare, vocabulary
 from tests.media_gateway.providers.hearing import flow_phrases
 
 
@@ -48,11 +48,15 @@ def test_every_phrase_of_the_flow_counts_as_understood_and_a_salad_does_not() ->
     assert not words.understood("the would for on brake please tomorrow hours manager what two")
 
 
-def test_the_model_is_built_once_for_the_same_phrases(tmp_path: Path) -> None:
-    words = vocabulary(["oil change", "brake service"])
-    model, dictionary = write_model(words, tmp_path)
-    before = (model.stat().st_mtime_ns, dictionary.stat().st_mtime_ns)
-    assert write_model(words, tmp_path) == (model, dictionary)
-    assert (model.stat().st_mtime_ns, dictionary.stat().st_mtime_ns) == before
-    assert write_model(vocabulary(["tire rotation"]), tmp_path)[0] != model
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".dict", ".dict", ".lm", ".lm"]
+def test_the_model_is_built_once_for_the_same_phrases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = prepare(["oil change", "brake service", "zorblax"], tmp_path)
+    monkeypatch.setattr("media_gateway.providers.ears_model.vocabulary", None)
+    assert prepare(["oil change", "brake service", "zorblax"], tmp_path) == built
+    assert built.words.missing == ("zorblax",)
+    assert built.words.understood("oil change")
+
+
+def test_other_phrases_are_another_model_and_no_drafts_stay(tmp_path: Path) -> None:
+    first, second = prepare(["oil change"], tmp_path), prepare(["tire rotation"], tmp_path)
+    assert first.language != second.language
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".dict"] * 2 + [".json"] * 2 + [".lm"] * 2

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import media_gateway.providers
 from media_gateway.providers import mulaw, phrase_book
 from media_gateway.providers.embedded_voice import EmbeddedVoice
 from media_gateway.providers.worker import Worker
@@ -151,38 +150,59 @@ def test_after_the_second_crash_the_phrase_book_speaks_and_then_admits_defeat(wo
 
 
 @pytest.fixture
-def broken_module() -> Iterator[str]:
-    """A voice process that answers half a clause and then hangs."""
-    path = Path(media_gateway.providers.__file__).parent / "zz_broken_worker.py"
-    path.write_text(
-        textwrap.dedent(
-            """
+def write_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], EmbeddedVoice]:
+    """A voice whose process does as it is told for each message, and then ends."""
+
+    def write(deed: str) -> EmbeddedVoice:
+        source = f"""
             import sys, time
             from media_gateway.providers.pipe import Kind, pack, read_message
-            while message := read_message(sys.stdin.buffer):
-                sys.stdout.buffer.write(pack(Kind.AUDIO, (1).to_bytes(4, "big") + b"x" * 100))
-                sys.stdout.buffer.flush()
-                time.sleep(60)
+            read_message(sys.stdin.buffer)
+            {deed}
+            sys.stdout.buffer.flush()
             """
-        )
-    )
-    yield path.stem
-    path.unlink()
+        (tmp_path / "strange_engine.py").write_text(textwrap.dedent(source))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        return EmbeddedVoice("strange_engine")
+
+    return write
 
 
-def test_a_process_that_hangs_is_ended_and_the_failure_told(
-    broken_module: str, monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_hangs_is_ended_and_the_phrase_book_speaks(
+    write_engine: Callable[[str], EmbeddedVoice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_gateway.providers.embedded_voice._CLAUSE_SECONDS", 0.6)
+    monkeypatch.setattr("media_gateway.providers.embedded_voice._CLAUSE_SECONDS", 0.1)
 
     async def script(speaking: Speaking, here: _Call) -> None:
         speaking.say(1, 0, "Thank you for calling. Goodbye.")
         await here.over(1)
 
-    here = _run(script, EmbeddedVoice(broken_module))
-    assert len(here.ends) == 1
-    assert isinstance(here.ends[0], VoiceFailed)
+    here = _run(script, write_engine("time.sleep(60)"))
+    assert here.ends == [SpokenEnd(1, 0)]
+    assert here.sound(1, 0) == phrase_book.find("thank you for calling goodbye")
+
+
+def test_half_a_clause_is_never_begun_again_in_another_voice(
+    write_engine: Callable[[str], EmbeddedVoice],
+) -> None:
+    async def script(speaking: Speaking, here: _Call) -> None:
+        speaking.say(1, 0, "Thank you for calling. Goodbye.")
+        await here.over(1)
+
+    half = 'sys.stdout.buffer.write(pack(Kind.AUDIO, (1).to_bytes(4, "big") + b"x" * 100))'
+    here = _run(script, write_engine(half))
+    assert [type(end) for end in here.ends] == [VoiceFailed]
     assert here.sound(1, 0) == b"x" * 100
+
+
+def test_a_process_out_of_step_is_ended(write_engine: Callable[[str], EmbeddedVoice]) -> None:
+    async def script(speaking: Speaking, here: _Call) -> None:
+        speaking.say(1, 0, "One moment, please.")
+        await here.over(1)
+
+    garbage = 'sys.stdout.buffer.write(b"Traceback, or whatever"); sys.stdout.buffer.flush(); time.sleep(60)'
+    here = _run(script, write_engine(garbage))
+    assert here.sound(1, 0) == phrase_book.find("one moment please")
 
 
 def test_an_engine_that_never_starts_leaves_the_phrases(monkeypatch: pytest.MonkeyPatch) -> None:
