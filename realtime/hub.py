@@ -365,10 +365,7 @@ class Hub:
     def _do(self, call_id: str, command: Command) -> None:
         match command:
             case Deliver(id, events):
-                watcher = self._watchers.get(id)
-                if watcher and not watcher.mailbox.put(events, replayed_to=watcher.rooms[call_id]):
-                    log.warning("subscriber_slow", extra={"call_id": call_id})
-                    self._closed(watcher.mailbox)
+                self._deliver(id, call_id, events)
             case End(id, reason):
                 watcher = self._watchers.get(id)
                 if watcher:
@@ -376,6 +373,20 @@ class Hub:
                     self._closed(watcher.mailbox)
             case Read(epoch, after, misses):
                 self._later(lambda: self._read(call_id, epoch, after, misses))
+
+    def _deliver(self, me: int, call_id: str, events: Sequence[Event]) -> None:
+        watcher = self._watchers.get(me)
+        if watcher is None:
+            return
+        try:
+            kept_up = watcher.mailbox.put(events, replayed_to=watcher.rooms[call_id])
+        except Exception as error:  # one watcher's trouble is not the others'
+            log.exception("broadcast_failed", extra={"call_id": call_id, "why": type(error).__name__})
+            watcher.mailbox.end(Ended.FAILED)
+            kept_up = False
+        if not kept_up:
+            log.warning("subscriber_closed", extra={"call_id": call_id, "why": watcher.mailbox.reason})
+            self._closed(watcher.mailbox)
 
     async def _read(self, call_id: str, epoch: str, after: int, misses: int) -> None:
         """Read a page for a room; tries until it succeeds or nobody is there any more."""

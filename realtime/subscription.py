@@ -26,6 +26,7 @@ class Ended(StrEnum):
     COMPLETED = "completed"
     CLOSED = "closed"
     SLOW = "slow"
+    FAILED = "failed"
     EPOCH_CHANGED = "epoch_changed"
     LOG_EXPIRED = "log_expired"
 

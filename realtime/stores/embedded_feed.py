@@ -47,6 +47,8 @@ class EmbeddedHeadFeed:
 
         def hand_over(item: list[Head] | FeedState) -> None:
             """From the thread: give it to the loop and wait until it was taken, so that nothing piles up."""
+            if stop.is_set():
+                return  # nobody takes it any more, and what was handed over last may still lie in the queue
             loop.call_soon_threadsafe(batches.put_nowait, item)
             while not taken.acquire(timeout=0.5):
                 if stop.is_set():

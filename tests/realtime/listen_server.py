@@ -42,7 +42,7 @@ def left(name: str) -> ListenResponse:
     return ListenResponse(document_remove=DocumentRemove(document=f"{ROOT}/{name}", removed_target_ids=[TARGET]))
 
 
-def target(change: Change, token: bytes = b"", code: int = 0) -> ListenResponse:
+def target(change: Any, token: bytes = b"", code: int = 0) -> ListenResponse:
     about = TargetChange(target_change_type=change, resume_token=token)
     if change is not Change.NO_CHANGE:
         about.target_ids = [TARGET]

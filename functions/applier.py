@@ -1,0 +1,180 @@
+"""Applies news from the bus to the journal: finds the call, decides, commits. Everything here may happen twice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+from functions import elevenlabs_record, twilio_record
+from functions.outcome import Completion, Outcome, Unusable
+from realtime.bus.envelope import Malformed, open_push
+from realtime.bus.port import BusMessage
+from realtime.call import Call
+from realtime.clock import Clock, iso, utcnow
+from realtime.events import Event
+from realtime.journal import Journal, Plan
+from realtime.record import own_record
+from realtime.stores.port import DocumentStore, Put
+
+log = logging.getLogger(__name__)
+
+PAGE = 500
+PART = 200_000
+"""Characters of a dead letter in one document: 800 kB at the very most in UTF-8."""
+GRACE_SECONDS = 3.0
+GRACE_STEP = 0.25
+
+Decide = Callable[[Call, BusMessage], Outcome]
+SOURCES: Mapping[str, Decide] = {
+    "elevenlabs": elevenlabs_record.outcome,
+    "twilio": twilio_record.outcome,
+}
+
+
+class Applier:
+    """One per process; belongs to one event loop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: DocumentStore,
+        *,
+        clock: Clock = utcnow,
+        retention_days: int = 30,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._retention = timedelta(days=retention_days)
+        self._sleep = sleep
+
+    async def receive(self, body: object, raw: str) -> str:
+        """Deal with a delivery; the word says how: `applied`, `parked` or `kept_aside`. All three are final.
+
+        `body` is the JSON of the delivery (None when it is none), `raw` its text. Raises StoreUnavailable, Conflict:
+        then it should be delivered again.
+        """
+        try:
+            message = open_push(body)
+        except Malformed as error:
+            return await self._keep_aside(raw, str(error))
+        try:
+            return await self.apply(message)
+        except Unusable as error:
+            return await self._keep_aside(raw, str(error), message)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            # Of a shape that the mapping or the store does not take: delivering it again would end the same way.
+            log.exception("news_unusable", extra={"news": message.id})
+            return await self._keep_aside(raw, f"{type(error).__name__}: {error}", message)
+
+    async def apply(self, message: BusMessage) -> str:
+        """`applied` or `parked`. Raises Unusable, StoreUnavailable, Conflict."""
+        decide = SOURCES.get(message.source)
+        if decide is None:
+            raise Unusable(f"nobody here knows the source {message.source!r}")
+        if not message.keys:
+            raise Unusable("the news names no call")
+        call = await self._find(message)
+        if call is None:
+            # An unknown kind is kept aside at once; it would only be found out when its call appears.
+            decide(Call(call_id="unknown"), message)
+            await self._journal.park(message)
+            call = await self._find(message)  # it may have appeared while we parked
+            if call is None:
+                log.info("news_parked", extra={"news": message.id, **message.keys})
+                return "parked"
+            await self._apply_to(call, message, decide)
+            await self._journal.unpark(call, message)
+            return "applied"
+        await self._apply_to(call, message, decide)
+        return "applied"
+
+    async def _find(self, message: BusMessage) -> Call | None:
+        """The call, by the surest of its ids first."""
+        for name in ("conversation_id", "call_sid", "call_id"):
+            key = message.keys.get(name)
+            call = await self._journal.find(key) if key else None
+            if call is not None:
+                return call
+        return None
+
+    async def _apply_to(self, call: Call, message: BusMessage, decide: Decide) -> None:
+        outcome = decide(call, message)
+        if isinstance(outcome, Completion):
+            after = await self._complete(call, message, outcome)
+        elif outcome is not None:
+            after = (await self._journal.update(call.call_id, lambda head: _plan(decide(head, message)))).call
+        else:
+            return
+        log.info("news_applied", extra={"news": message.id, "call_id": call.call_id, "status": after.status.value})
+        if after.aliases != call.aliases:
+            await self._join(after)
+
+    async def _complete(self, call: Call, message: BusMessage, outcome: Completion) -> Call:
+        record = outcome.call_data
+        if record is None:
+            call = await self._given_time(call)
+            if call.status.terminal:
+                return call
+            events = await self._events(call)
+            record = own_record(call, events, status=outcome.status, ended_at=outcome.ended_at)
+        appended = await self._journal.complete(
+            call.call_id, outcome.status, call_data=record, change=outcome.change, key=message.id, ts=outcome.ts
+        )
+        return appended.call
+
+    async def _given_time(self, call: Call) -> Call:
+        """The session that owns a call completes it with all it knows; it only needs a moment after the line is down.
+        Without a session, or when that is gone, the call is completed here."""
+        waited = 0.0
+        while call.owner is not None and not call.status.terminal and waited < GRACE_SECONDS:
+            await self._sleep(GRACE_STEP)
+            waited += GRACE_STEP
+            call = await self._journal.find(call.call_id) or call
+        return call
+
+    async def _events(self, call: Call) -> list[Event]:
+        events: list[Event] = []
+        while page := await self._journal.events(call.call_id, after=len(events), limit=PAGE):
+            events += page
+        return events
+
+    async def _join(self, call: Call) -> None:
+        """News that waited for an id the call has only got now."""
+        for message in await self._journal.parked(call):
+            decide = SOURCES[message.source]
+            current = await self._journal.find(call.call_id) or call
+            await self._apply_to(current, message, decide)
+            await self._journal.unpark(current, message)
+
+    async def _keep_aside(self, raw: str, why: str, message: BusMessage | None = None) -> str:
+        """Dead letters are kept for as long as everything else, and never delivered again by themselves."""
+        name = hashlib.sha256((message.id if message else raw).encode()).hexdigest()
+        expire_at = iso(self._clock() + self._retention)
+        parts = [raw[at : at + PART] for at in range(0, len(raw), PART)] or [""]
+        for n, part in enumerate(parts):
+            await self._store.commit(
+                [Put(f"dead_letters/{name}/parts/{n:04d}", {"text": part, "expire_at": expire_at})]
+            )
+        letter = {
+            "why": why,
+            "news": message.id if message else None,
+            "source": message.source if message else None,
+            "type": message.type if message else None,
+            "keys": dict(message.keys) if message else {},
+            "parts": len(parts),
+            "received_at": iso(self._clock()),
+            "expire_at": expire_at,
+        }
+        await self._store.commit([Put(f"dead_letters/{name}", letter)])
+        log.warning("news_kept_aside", extra={"letter": name, "why": why})
+        return "kept_aside"
+
+
+def _plan(outcome: Outcome) -> Plan | None:
+    """What is left to do when the head has changed since the decision; a completion is then somebody else's."""
+    return outcome if isinstance(outcome, Plan) else None

@@ -1,0 +1,48 @@
+"""Pub/Sub push or CloudEvent: news of a call is applied to the journal.
+
+A plain HTTP function on purpose: functions-framework turns a raw push into a CloudEvent in sync mode and refuses it in
+async mode. Both shapes, and the push body inside a CloudEvent, are told apart here instead.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+from functions.runtime import runtime
+from functions.settings import Misconfigured, Settings
+from realtime.stores.port import Conflict, StoreUnavailable
+
+if TYPE_CHECKING:
+    import flask
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 16 * 1024 * 1024
+"""Pub/Sub's 10 MB in base64, and its envelope."""
+APPLY_SECONDS = 50.0
+"""Less than the acknowledgement deadline of the subscription (60 s)."""
+
+Answer = tuple[str, int]
+
+
+def apply_call_event(request: flask.Request) -> Answer:
+    """204: dealt with, for good. 503: deliver it again."""
+    if request.method != "POST":
+        return "This takes a POST of a Pub/Sub push.\n", 405
+    request.max_content_length = MAX_BODY
+    raw = request.get_data(cache=False).decode(errors="replace")
+    try:
+        body: object = json.loads(raw)
+    except (ValueError, RecursionError):
+        body = None
+    try:
+        here = runtime(Settings.of(os.environ))
+        here.run(here.applier.receive(body, raw), seconds=APPLY_SECONDS)
+    except (StoreUnavailable, Conflict, TimeoutError, CancelledError, Misconfigured) as error:
+        log.error("news_not_applied", extra={"why": f"{type(error).__name__}: {error}"})
+        return "Not now; deliver it again.\n", 503
+    return "", 204
