@@ -7,7 +7,7 @@ order, several in one breath, and be corrected at any time before the tool has r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
@@ -24,6 +24,8 @@ CONFIRM = "confirm"
 CHANGE = "change"
 ANYTHING_ELSE = "anything_else"
 _UNDECIDED = re.compile(r"\b(?:not sure|(?:don't|do not) (?:know|care|mind)|(?:doesn't|does not) matter|up to you)\b")
+_CHOICE = re.compile(r"(?:no |yes |the |i'll take |okay )*(?:first|second|third|last)(?: one| time)?(?: please)?")
+_MORE = re.compile(r"\b(later|earlier|(?:other|what|which) times?|what (?:else )?do you have|(?:any|some)thing else)\b")
 _NOON, _EVENING = "12:00", "17:00"
 
 
@@ -32,6 +34,8 @@ def merged(turn: Turn, heard: Understood) -> tuple[Turn, tuple[str, ...]]:
     that was wanted; a part of the day ("in the morning") takes the place of a time."""
     fresh: dict[str, str | None] = {}
     when = heard.when
+    if _CHOICE.fullmatch(heard.said) and turn.memory.get("offered") and turn.state.asked == "preferred_time":
+        when = When()  # "the first" of the times, not of the month
     if not when and turn.state.asked in {"preferred_date", "preferred_time"} and _UNDECIDED.search(heard.said):
         when = When(part_of_day="earliest")
     if heard.service:
@@ -144,8 +148,31 @@ def _offer(turn: Turn, times: tuple[str, ...]) -> Turn:
     """Free times in the part of the day that was wanted, else spread over the day."""
     part = turn.memory.get("part")
     fitting = [one for one in times if _in_part(one, part)] or list(times)
-    step = max(1, (len(fitting) - 1) // (OFFERED - 1)) if len(fitting) > OFFERED else 1
-    return _offering(turn, fitting[::step][:OFFERED], turn.flow.spec.booking.offer)
+    return _offering(turn, _spread(fitting), turn.flow.spec.booking.offer)
+
+
+def other_times(turn: Turn, heard: Understood) -> Turn | None:
+    """ "Anything later?": free times after (or before) what was offered or wanted, else the day's times again."""
+    found, free = _MORE.search(heard.said), turn.memory.get("free")
+    times = as_times(free.get("times")) if isinstance(free, Mapping) and free.get("open", True) else ()
+    if not found or not times or turn.state.asked not in {"preferred_time", CONFIRM}:
+        return None
+    known = as_times(turn.memory.get("offered")) or ((turn.slots["preferred_time"],) if turn.clock() else ())
+    fitting = list(times)
+    if known and found[1] == "later":
+        fitting = [one for one in times if one > known[-1]][:OFFERED]
+    elif known and found[1] == "earlier":
+        fitting = [one for one in times if one < known[0]][-OFFERED:]
+    turn = turn.at(State.SLOT_COLLECTION, why="other times").with_slots(preferred_time=None)
+    if not fitting:
+        return _offer(turn.remembering(part=None), times)
+    return _offering(turn, _spread(fitting), turn.flow.spec.booking.offer)
+
+
+def _spread(times: Sequence[str]) -> list[str]:
+    """A few of the times, over their whole range."""
+    step = max(1, (len(times) - 1) // (OFFERED - 1)) if len(times) > OFFERED else 1
+    return list(times[::step][:OFFERED])
 
 
 def _in_part(clock: str, part: object) -> bool:

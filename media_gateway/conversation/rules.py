@@ -71,6 +71,8 @@ def _answered(turn: Turn, heard: Understood) -> Turn | None:
         if changed:
             why = f"{'correction' if turn.state.asked in {booking.CONFIRM, booking.CHANGE} else 'slots'}: "
             return booking.advance(changed_turn, why + ", ".join(changed))
+        if (offered := booking.other_times(turn, heard)) is not None:
+            return offered
     if _action(turn, heard, "abandon") or _action(turn, heard, "goodbye"):
         return None
     match turn.state.asked:

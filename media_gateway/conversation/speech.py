@@ -13,13 +13,13 @@ from media_gateway.conversation.day_words import WEEKDAYS
 
 
 def say_date(day: date, today: date) -> str:
-    """ "tomorrow, Saturday the twenty-first"; "on Monday the twenty-third"; beyond four weeks with its month."""
+    """ "tomorrow, Saturday the twenty-first"; "on Monday the twenty-third"; in another month with its name."""
     weekday = WEEKDAYS[day.weekday()].capitalize()
     number = num2words(day.day, to="ordinal")
     away = (day - today).days
     if away in {0, 1}:
         return f"{'today' if away == 0 else 'tomorrow'}, {weekday} the {number}"
-    if 0 < away <= 27:
+    if away > 0 and (day.year, day.month) == (today.year, today.month):
         return f"on {weekday} the {number}"
     month = day.strftime("%B")
     year = "" if day.year == today.year or 0 < away < 300 else f", {num2words(day.year, to='year')}"

@@ -87,6 +87,15 @@ DIALOGUES: dict[str, list[tuple[str, str, str | None, tuple[str | None, str | No
         ("monday afternoon", "slot_collection", BOOK, ("oil_change", "2026-11-23", None)),
         ("two", "confirmation", BOOK, ("oil_change", "2026-11-23", "14:00")),
     ],
+    "other times": [
+        ("oil change on monday", "slot_collection", BOOK, ("oil_change", "2026-11-23", None)),
+        ("what about the morning", "slot_collection", BOOK, ("oil_change", "2026-11-23", None)),
+        ("do you have anything later", "slot_collection", BOOK, ("oil_change", "2026-11-23", None)),
+        ("the first", "confirmation", BOOK, ("oil_change", "2026-11-23", "11:00")),
+        ("anything earlier", "slot_collection", BOOK, ("oil_change", "2026-11-23", None)),
+        ("what times do you have", "slot_collection", BOOK, ("oil_change", "2026-11-23", None)),
+        ("the last one please", "confirmation", BOOK, ("oil_change", "2026-11-23", "15:00")),
+    ],
     "the earliest": [
         ("oil change as soon as possible", "confirmation", BOOK, ("oil_change", "2026-11-20", "09:00")),
     ],

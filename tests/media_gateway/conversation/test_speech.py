@@ -22,6 +22,7 @@ TODAY = date(2026, 11, 20)
         (date(2026, 11, 20), "today, Friday the twentieth"),
         (date(2026, 11, 21), "tomorrow, Saturday the twenty-first"),
         (date(2026, 11, 23), "on Monday the twenty-third"),
+        (date(2026, 12, 3), "on Thursday, December third"),
         (date(2027, 1, 5), "on Tuesday, January fifth"),
         (date(2027, 11, 5), "on Friday, November fifth, twenty twenty-seven"),
     ],
