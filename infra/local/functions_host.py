@@ -31,9 +31,19 @@ def root(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     return [b"ready\n" if found else b"There are: " + ", ".join(ENTRY_POINTS).encode()]
 
 
+def rooted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The bare entry point is the function's `/`: Flask would answer an empty path with a redirect."""
+
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["PATH_INFO"] = environ["PATH_INFO"] or "/"
+        return app(environ, start_response)
+
+    return call
+
+
 def application() -> DispatcherMiddleware:
     """All entry points behind one WSGI application."""
-    apps = {f"/{name}": functions_framework.create_app(name, str(SOURCE)) for name in ENTRY_POINTS}
+    apps = {f"/{name}": rooted(functions_framework.create_app(name, str(SOURCE))) for name in ENTRY_POINTS}
     return DispatcherMiddleware(root, apps)
 
 
