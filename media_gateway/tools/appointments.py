@@ -24,7 +24,7 @@ ServiceType = Annotated[str, Field(description="what is to be done, e.g. oil_cha
 @tool
 async def get_available_slots(context: ToolContext, date: Day, service_type: ServiceType | None = None) -> ToolResult:
     """The free times of a day on which an appointment can start. With the service, only times that are long enough for
-    it."""
+    it. A time that the caller holds already counts as free for them: booking it returns that booking."""
     place = await shop.load(context.store, context.org)
     service = place.service(service_type) if service_type else None
     if service_type and service is None:
@@ -33,7 +33,8 @@ async def get_available_slots(context: ToolContext, date: Day, service_type: Ser
         message = f"We are closed on {date:%A}, {_spoken_day(date)}."
         return ToolResult(ok=True, data={"date": date.isoformat(), "times": [], "open": False, "message": message})
     taken = await appointments.slots_of(context.store, context.org, date)
-    times = appointments.free_times(place, date, taken, context.now, service.steps if service else 1)
+    others = [slot for slot in taken if not _holder(context).has(slot)]
+    times = appointments.free_times(place, date, others, context.now, service.steps if service else 1)
     data = {"date": date.isoformat(), "times": list(times), "open": True}
     return ToolResult(ok=True, data=data if times else {**data, "message": _no_times(date, context)})
 
@@ -45,10 +46,8 @@ async def book_appointment(context: ToolContext, service_type: ServiceType, date
     service = place.service(service_type)
     if service is None:
         return _unknown_service(place)
-    customer = context.customer or {}
-    holder = Holder(context.call_id, phone_key(context.caller_phone), customer.get("customer_id"))
     at = time.replace(tzinfo=None, second=0, microsecond=0)
-    found = await appointments.book(context.store, context.org, place, holder, service, date, at, context.now)
+    found = await appointments.book(context.store, context.org, place, _holder(context), service, date, at, context.now)
     if isinstance(found, Refused):
         return _refused(found, date, at)
     data = {
@@ -58,6 +57,11 @@ async def book_appointment(context: ToolContext, service_type: ServiceType, date
         "service_type": found.service_type,
     }
     return ToolResult(ok=True, data=data, writes=found.writes)
+
+
+def _holder(context: ToolContext) -> Holder:
+    customer = context.customer or {}
+    return Holder(context.call_id, phone_key(context.caller_phone), customer.get("customer_id"))
 
 
 def _unknown_service(place: Shop) -> ToolResult:

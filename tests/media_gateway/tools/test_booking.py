@@ -97,6 +97,15 @@ async def test_a_booking_takes_the_time_and_asking_again_returns_it(store: Docum
     assert len(await store.query(Query("orgs/acme/appointments"))) == 1
 
 
+async def test_a_time_is_gone_for_others_and_not_for_its_holder(store: DocumentStore) -> None:
+    await store.commit(shop.writes("acme", replace(DEFAULT_SHOP, bays=1)))
+    await do(store, "book_appointment", "CA1", "+14155550123", **OIL)
+    theirs = await do(store, "get_available_slots", "CA2", "+14155550199", date=OIL["date"])
+    own = await do(store, "get_available_slots", "CA3", "+14155550123", date=OIL["date"])
+    assert "14:00" not in theirs.data["times"]
+    assert "14:00" in own.data["times"]
+
+
 async def test_refusals_have_a_reason_and_a_sentence(store: DocumentStore) -> None:
     await store.commit(shop.writes("acme", replace(DEFAULT_SHOP, bays=1)))
     await do(store, "book_appointment", "CA1", "+14155550123", **OIL)
