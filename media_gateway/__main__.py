@@ -24,10 +24,11 @@ def main() -> int:
 
     try:
         build_engines(settings)
-    except ProviderFault as fault:
-        print(fault, file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        app = create_app(settings, build_sessions=build_sessions)
+    except (SettingsError, ProviderFault) as problem:
+        print(problem, file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return 2
-    server(create_app(settings, build_sessions=build_sessions), settings).run()
+    server(app, settings).run()
     return 0
 
 

@@ -33,7 +33,7 @@ from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
 from media_gateway.middleware import HostCheck, SecurityHeaders, TooLarge
-from media_gateway.settings import Settings
+from media_gateway.settings import Settings, SettingsError
 from media_gateway.telephony import media_stream
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.telephony.signature import Signatures
@@ -163,8 +163,12 @@ def open_bus(settings: Settings) -> Bus:
 
 
 def database(settings: Settings) -> Path:
-    """The one file of the embedded store and bus; its folder is made if need be."""
-    settings.callboard_data_dir.mkdir(parents=True, exist_ok=True)
+    """The one file of the embedded store and bus; its folder is made if need be. Raises SettingsError."""
+    try:
+        settings.callboard_data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"{settings.callboard_data_dir} cannot be written ({error.strerror})"
+        raise SettingsError({"CALLBOARD_DATA_DIR": problem}) from error
     return settings.callboard_data_dir / "callboard.db"
 
 
