@@ -34,7 +34,8 @@ _EARLIEST = re.compile(
 )
 _CORRECTED = re.compile(r"\b(?:no|sorry|actually|wait|rather|i mean|make (?:it|that)|instead|scratch that)\b")
 _REFUSED = re.compile(
-    rf"\b(?:not|can't|cannot|except|but|don't want|won't)(?: (?:do|make|come|be|on|there|it|in|this|the|next)){{0,4}} "
+    r"\b(?:not|can't|cannot|except|anything but|don't want|won't)"
+    r"(?: (?:do|make|come|be|on|there|it|in|this|the|next)){0,4} "
     rf"(?:{DAY}|tomorrow|today)s?\b|\b(?:this |next |on )?(?:{DAY}|tomorrow|today|that day|that time)s?(?: at \d+)? "
     r"(?:does not|doesn't|won't|will not|is not|isn't|is no|is bad|is impossible)(?: work| good)?\b"
 )

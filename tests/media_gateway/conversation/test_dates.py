@@ -231,6 +231,20 @@ def test_what_only_sounds_like_a_date_is_none(phrase: str) -> None:
     assert not understand(phrase, NOW, SHOP)
 
 
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("yes but tomorrow", "2026-11-19"),
+        ("anything but thursday", None),
+        ("i can't come on friday", None),
+        ("friday doesn't work", None),
+        ("not friday monday", "2026-11-23"),
+    ],
+)
+def test_a_day_that_is_refused_is_not_the_day(said: str, day: str | None) -> None:
+    assert understand(said, NOW, SHOP).date == (date.fromisoformat(day) if day else None)
+
+
 def test_a_bare_number_answers_what_was_asked() -> None:
     assert understand("twenty one", NOW, SHOP, "date") == When(date=date(2026, 11, 21))
     assert understand("ten", NOW, SHOP, "time") == When(time=time(10))
