@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from realtime.call import Call, Status
@@ -36,8 +36,25 @@ def own_record(call: Call, events: Sequence[Event], *, status: Status, ended_at:
         },
         "duration_secs": duration,
         "answered_by": call.answered_by,
-        "conversation_summary": call.conversation_summary,
+        "conversation_summary": call.conversation_summary or summary(call.conversation_state),
     }
+
+
+def summary(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """`conversation_summary`, from the conversation manager's last state (`conversation_state` of the head)."""
+    if not state:
+        return None
+    brief: dict[str, Any] = {
+        "call_type": state.get("flow"),
+        "state": state.get("state"),
+        "intent": state.get("intent"),
+        "turn_count": state.get("turn_count", 0),
+        "collected_slots": dict(state.get("slots") or {}),
+        "escalation_triggered": state.get("escalation_reason") is not None,
+    }
+    if brief["escalation_triggered"]:
+        brief["escalation_reason"] = state["escalation_reason"]
+    return brief
 
 
 def transcript(call: Call, events: Sequence[Event]) -> list[dict[str, Any]]:
