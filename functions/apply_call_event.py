@@ -12,6 +12,7 @@ import os
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
+from functions.body import BodyTooLarge, read_body
 from functions.runtime import runtime
 from functions.settings import Misconfigured, Settings
 from realtime.stores.port import Conflict, StoreUnavailable
@@ -33,8 +34,10 @@ def apply_call_event(request: flask.Request) -> Answer:
     """204: dealt with, for good. 503: deliver it again."""
     if request.method != "POST":
         return "This takes a POST of a Pub/Sub push.\n", 405
-    request.max_content_length = MAX_BODY
-    raw = request.get_data(cache=False).decode(errors="replace")
+    try:
+        raw = read_body(request, MAX_BODY).decode(errors="replace")
+    except BodyTooLarge:
+        return "No push of Pub/Sub is that large.\n", 413
     try:
         body: object = json.loads(raw)
     except (ValueError, RecursionError):

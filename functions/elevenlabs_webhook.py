@@ -11,8 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.exceptions import RequestEntityTooLarge
-
+from functions.body import BodyTooLarge, read_body
 from functions.elevenlabs_news import NotAnEnvelope, news
 from functions.publisher import publisher
 from functions.settings import Misconfigured, Settings
@@ -44,7 +43,7 @@ def elevenlabs_webhook(request: flask.Request) -> Answer:
     except BadSignature as error:
         log.warning("webhook_refused", extra={"why": str(error)})
         return _error(401, "bad_signature", f"Not accepted: {error}.", "Sign with the secret of this webhook.")
-    except (RequestEntityTooLarge, TooLarge):
+    except (BodyTooLarge, TooLarge):
         return _error(413, "too_large", "The body is too large.", "Switch the transcript or the audio off.")
     except NotAnEnvelope as error:
         return _error(400, "bad_request", f"Not a webhook: {error}.", "Send {type, event_timestamp, data}.")
@@ -63,8 +62,7 @@ def _verified(request: flask.Request, secret: str) -> bytes:
         log.error("webhook_secret_missing", extra={"fix": "set ELEVENLABS_WEBHOOK_SECRET"})
         raise BadSignature("this webhook has no secret to check with")
     signature = read(request.headers.get(HEADER), now=time.time())
-    request.max_content_length = MAX_BODY
-    body = request.get_data(cache=False)
+    body = read_body(request, MAX_BODY)
     if not signature.covers(body, secret):
         raise BadSignature("the signature does not match the body")
     return body
