@@ -8,6 +8,8 @@ import re
 LONG = 90
 """From this many characters on a comma ends a clause too: better a breath than a wait."""
 
+_CLOSERS = ".!?\"')]"
+_SAYABLE = re.compile(r"\w")
 _TITLE = re.compile(r"\b(?:mr|mrs|ms|dr|st|vs|e\.g|i\.e|approx)\.$", re.IGNORECASE)
 """What follows belongs to it, capital or not: "Dr. Jones"."""
 _ABBREVIATION = re.compile(r"(?:\b(?:no|etc)|\b[a-z]|\d)\.$", re.IGNORECASE)
@@ -19,21 +21,33 @@ class Clauser:
 
     def __init__(self) -> None:
         self._text = ""
+        self._tail = False
 
     def feed(self, text: str) -> list[str]:
         """More text; the clauses that are complete now."""
         self._text += text
+        self._drop_tail()
         clauses: list[str] = []
         while (end := self._end()) is not None:
-            clause, self._text = self._text[:end].strip(), self._text[end:].lstrip()
-            if clause:
+            clause, self._text = self._text[:end].strip(), self._text[end:]
+            self._tail = True
+            self._drop_tail()
+            if _SAYABLE.search(clause):
                 clauses.append(clause)
         return clauses
+
+    def _drop_tail(self) -> None:
+        """Marks that belong to a clause that was given away already ("Yes." of "Yes...") have no sound."""
+        if self._tail and self._text:
+            self._text = self._text.lstrip(_CLOSERS)
+            self._tail = not self._text
+        if not self._tail:
+            self._text = self._text.lstrip()
 
     def flush(self) -> list[str]:
         """The text is over: what is left is a clause."""
         rest, self._text = self._text.strip(), ""
-        return [rest] if rest else []
+        return [rest] if _SAYABLE.search(rest) else []
 
     def _end(self) -> int | None:
         for found in re.finditer(r"[.!?]+[\"')\]]*|[;:,]\s", self._text):

@@ -77,12 +77,12 @@ class _Clause:
         return known if self.done else max(known, len(self.text) * MS_PER_CHARACTER)
 
     def heard_characters(self) -> int:
-        """Characters heard, cut back to the end of a whole word."""
+        """Characters heard, cut back to the end of a whole word. A clause that never sounded was never heard."""
         total = self.total_ms
+        if not self.audio or not self.heard_ms:
+            return 0
         if self.done and self.heard_ms >= total - 1:
             return len(self.text)
-        if not total or not self.heard_ms:
-            return 0
         reached = min(len(self.text), int(len(self.text) * self.heard_ms / total))
         if reached == len(self.text) or self.text[reached] == " ":
             return reached

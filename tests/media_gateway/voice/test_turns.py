@@ -185,7 +185,7 @@ def test_words_that_were_let_go_do_not_hold_again() -> None:
 def test_keys_before_the_greeting_are_taken_after_it() -> None:
     _, commands = play([Key("4"), Opened()])
     assert "keys" in armed(commands)
-    turns, commands = play([Key("4"), Opened(), AudioBegan(), PlayedOut(), TimerFired("keys")])
+    _, commands = play([Key("4"), Opened(), AudioBegan(), PlayedOut(), TimerFired("keys")])
     assert deeds(commands) == [CommitKeys(1, "4")]
 
 

@@ -1,0 +1,132 @@
+"""A carrier in virtual time: plays what it gets in real time, echoes marks when they have been played, drops on
+`clear` and then echoes what is outstanding at once. It knows to the millisecond what the caller heard.
+
+Every ms of sound says which clause and which ms of it it is (8 bytes: reply, clause, ms), so the truth needs no ledger.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from media_gateway.voice.playout import Clear, Mark, Media, Playout, Send
+
+_MS = struct.Struct(">HHI")
+
+
+def sound(reply: int, clause: int, ms: int) -> bytes:
+    """`ms` of sound of a clause."""
+    return b"".join(_MS.pack(reply, clause, at) for at in range(ms))
+
+
+@dataclass(frozen=True)
+class Network:
+    """Delays in ms, each drawn anew: to the carrier, its jitter buffer, back from it; `lost` is the share of echoes
+    that never come."""
+
+    out: tuple[float, float] = (10, 60)
+    buffer: float = 40
+    back: tuple[float, float] = (10, 60)
+    lost: float = 0.0
+
+
+@dataclass
+class _Piece:
+    start: float
+    mulaw: bytes
+    generation: str
+
+    @property
+    def end(self) -> float:
+        return self.start + len(self.mulaw) / 8
+
+
+@dataclass
+class Carrier:
+    """Drives a ledger: `at` plans what the session does, `run` lets time pass."""
+
+    playout: Playout
+    rng: random.Random
+    network: Network = field(default_factory=Network)
+    now: float = 1_000.0
+    over: bool = False
+    """The reply was given up: what is still planned for it does not happen."""
+    sent: list[Send] = field(default_factory=list)
+    pieces: list[_Piece] = field(default_factory=list)
+    cleared_at: list[float] = field(default_factory=list)
+    _events: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
+    _count: int = 0
+    _arrived: float = 0.0
+    _returned: float = 0.0
+    _free: float = 0.0
+    _marks: list[tuple[float, str]] = field(default_factory=list)
+
+    def at(self, when: float, what: Callable[[], object]) -> None:
+        self._count += 1
+        heapq.heappush(self._events, (when, self._count, what))
+
+    def run(self, until: float) -> None:
+        while self._events and self._events[0][0] <= until:
+            self.now, _, what = heapq.heappop(self._events)
+            what()
+        self.now = until
+
+    def send(self, sends: Sequence[Send]) -> None:
+        """Hand over to the network: in order, each after a delay."""
+        for item in sends:
+            self.sent.append(item)
+            self._arrived = max(self._arrived, self.now + self.rng.uniform(*self.network.out))
+            self.at(self._arrived, lambda item=item: self._take(item))  # type: ignore[misc]
+
+    def _take(self, item: Send) -> None:
+        match item:
+            case Media(mulaw):
+                start = self._free if self._free > self.now else self.now + self.network.buffer
+                self.pieces.append(_Piece(start, mulaw, ""))
+                self._free = self.pieces[-1].end
+            case Mark(name):
+                self._marks.append((max(self.now, self._free), name))
+                self.at(max(self.now, self._free), lambda: self._echo(name))
+            case Clear():
+                self.cleared_at.append(self.now)
+                kept = [piece for piece in self.pieces if piece.start < self.now]
+                for piece in kept:
+                    piece.mulaw = piece.mulaw[: max(0, int(self.now - piece.start)) * 8]
+                self.pieces, self._free = kept, self.now
+                for _, name in list(self._marks):
+                    self._echo(name)
+
+    def _echo(self, name: str) -> None:
+        if not any(name == mark for _, mark in self._marks):
+            return
+        self._marks = [(when, mark) for when, mark in self._marks if mark != name]
+        if self.rng.random() < self.network.lost:
+            return
+        self._returned = max(self._returned, self.now + self.rng.uniform(*self.network.back))
+        self.at(self._returned, lambda: self.playout.echoed(self.now, name))
+
+    # --- the truth ---
+
+    def played(self, reply: int, clause: int) -> list[int]:
+        """The ms of this clause that the caller has heard by now, in order."""
+        heard: list[int] = []
+        for piece in self.pieces:
+            length = int(min(len(piece.mulaw) / 8, max(0.0, self.now - piece.start)))
+            for at in range(length):
+                of, number, ms = _MS.unpack_from(piece.mulaw, at * 8)
+                if (of, number) == (reply, clause):
+                    heard.append(ms)
+        return heard
+
+
+def words_by(text: str, total_ms: int, ms: float) -> int:
+    """Whole words of `text` that a constant rate of speech has said after `ms`."""
+    reached = len(text) * ms / total_ms
+    count, at = 0, 0
+    for word in text.split():
+        at = text.index(word, at) + len(word)
+        count += at <= reached + 1e-6
+    return count

@@ -1,0 +1,66 @@
+"""Text becomes clauses: on the terminator itself, and never inside a word, a number or an abbreviation."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_gateway.voice.clauses import LONG, Clauser
+
+
+def cut(text: str, size: int) -> list[str]:
+    """The clauses of a text that streams in pieces of `size` characters."""
+    clauser, clauses = Clauser(), list[str]()
+    for at in range(0, len(text), size):
+        clauses += clauser.feed(text[at : at + size])
+    return clauses + clauser.flush()
+
+
+@pytest.mark.parametrize("size", [1, 3, 1_000])
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("Hello. How are you?", ["Hello.", "How are you?"]),
+        ("Dr. Jones is in. Mr. Smith is not.", ["Dr. Jones is in.", "Mr. Smith is not."]),
+        ("At 2.30 p.m. tomorrow. Is that OK?", ["At 2.30 p.m. tomorrow.", "Is that OK?"]),
+        ("It is $5.99. Anything else?", ["It is $5.99.", "Anything else?"]),
+        ("No. We open at 9. Come then!", ["No.", "We open at 9.", "Come then!"]),
+        ("Take no. 5, please.", ["Take no. 5, please."]),
+        ("One thing: it works", ["One thing:", "it works"]),
+        ("  ", []),
+        ("no end in sight", ["no end in sight"]),
+    ],
+)
+def test_clauses(text: str, clauses: list[str], size: int) -> None:
+    assert cut(text, size) == clauses
+
+
+def test_a_clause_is_given_on_its_terminator_without_waiting() -> None:
+    assert Clauser().feed("That is booked.") == ["That is booked."]
+
+
+def test_a_number_waits_for_what_follows() -> None:
+    clauser = Clauser()
+    assert clauser.feed("At 2.") == []
+    assert clauser.feed("30") == []
+    assert clauser.feed(" sharp.") == ["At 2.30 sharp."]
+
+
+def test_a_long_clause_ends_on_a_comma() -> None:
+    words = "word " * (LONG // 5) + "word, "
+    assert Clauser().feed(words + "and") == [words.strip()]
+    assert Clauser().feed("short, and") == []
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
+def test_marks_without_words_are_not_said(size: int) -> None:
+    said = [clause.strip('.!"') for clause in cut('Really?! Yes... He said "stop." "Bye." ...', size)]
+    assert [clause.removesuffix("?") for clause in said] == ["Really", "Yes", 'He said "stop', "Bye"]
+
+
+@given(st.text("ab .,;:!?2\"'", max_size=200), st.integers(1, 20))
+def test_no_word_is_lost_or_added(text: str, size: int) -> None:
+    assert re.findall(r"\w", "".join(cut(text, size))) == re.findall(r"\w", text)
