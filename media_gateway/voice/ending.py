@@ -9,9 +9,19 @@ from media_gateway.conversation.model import ConversationState
 from media_gateway.voice.parts import Parts
 from realtime.call import Status
 from realtime.clock import iso
-from realtime.record import summary
+from realtime.events import Event
+from realtime.journal import Journal
+from realtime.record import own_record, summary
 
 PAGE = 500
+
+
+async def said(journal: Journal, call_id: str) -> list[Event]:
+    """The journal of the call, whole."""
+    events: list[Event] = []
+    while page := await journal.events(call_id, after=events[-1].seq if events else 0, limit=PAGE):
+        events += page
+    return events
 
 
 async def finish(
@@ -29,13 +39,13 @@ async def finish(
     events = await said(parts.journal, call_id)
     brief = summary(state.to_dict()) if state else None
     ended_at = iso(parts.clock())
-    call = replace(call, total_tokens=max(tokens, call.total_tokens))
+    call = replace(call, total_tokens=max(tokens, call.total_tokens), conversation_summary=brief)
     appended = await parts.journal.complete(
         call_id,
         Status.COMPLETED,
-        call_data=record(call, events, ended_at, state),
+        call_data=own_record(call, events, status=Status.COMPLETED, ended_at=ended_at),
         change={
-            "conversation_summary": summary(state),
+            "conversation_summary": brief,
             "ended_at": ended_at,
             "total_tokens": call.total_tokens,
         },
