@@ -36,7 +36,7 @@ class Limits:
 
     start_s: float = 5.0
     flush_s: float = 5.0
-    wind_down_s: float = 15.0
+    wind_down_s: float = 30.0
 
 
 class MediaStream:

@@ -86,8 +86,7 @@ class Webhooks:
                 _log.warning("resume_unknown_call", call_id=call_id)
                 return _xml(twiml.goodbye(SORRY))
             if before.next == "handoff":
-                _log.info("handoff", call_id=before.call_id, dialled=self.handoff_number is not None)
-                return _xml(twiml.handoff(self.handoff_number))
+                return await self._hand_off(before)
             if before.next == "hangup" or before.status.terminal:
                 return _xml(twiml.hangup())
             appended = await self.journal.update(before.call_id, _resumed)
@@ -100,6 +99,16 @@ class Webhooks:
         if resumes > MAX_RESUMES:
             return _xml(twiml.handoff(self.handoff_number))
         return self._stream(appended.call, resumed=True)
+
+    async def _hand_off(self, call: Call) -> Response:
+        """To a human, and the journal says so."""
+        outcome = "unavailable" if self.handoff_number is None else "dialled"
+        _log.info("handoff", call_id=call.call_id, outcome=outcome)
+        data = {"outcome": outcome, "to": self.handoff_number}
+        draft = Draft(EventType.HANDOFF, data, EventType.HANDOFF.value, iso(self.clock()))
+        appended = await self.journal.append(call.call_id, (draft,))
+        self.noticed(appended.call)
+        return _xml(twiml.handoff(self.handoff_number))
 
     async def status(self, request: Request) -> Response:
         """How a call is getting on (status callback)."""

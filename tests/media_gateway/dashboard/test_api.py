@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from media_gateway.auth import Principal
 from media_gateway.auth.login import DemoLogin
@@ -190,6 +192,11 @@ async def test_a_host_that_we_are_not(tmp_path: Path) -> None:
         answer = await running.http.get("/api/v1/calls", headers={"Host": "evil.example", **running.bearer()})
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "host_not_allowed"
+        path = f"/ws/events?token={running.tokens.access(STRANGER)}"
+        opening = connect(f"ws://evil.example{path}", host="127.0.0.1", port=running.server.bound_port, proxy=None)
+        with pytest.raises(InvalidStatus) as refused:
+            await opening
+        assert refused.value.response.status_code == 403
 
 
 async def test_the_page_and_its_policy(tmp_path: Path) -> None:

@@ -143,6 +143,12 @@ async def test_what_follows_a_stream(tmp_path: Path, following: str | None, hand
         assert [verb.tag for verb in twiml] == verbs
         if handoff:
             assert twiml[0].text == handoff
+        if following == "handoff":
+            await running.twilio(RESUME, FORM)
+            *_, event = await journal.events("CA1")
+            outcome = "dialled" if handoff else "unavailable"
+            assert (event.seq, event.type) == (2, EventType.HANDOFF), "once, however often Twilio asks"
+            assert event.data == {"outcome": outcome, "to": handoff or None}
         call = await journal.find("CA1")
         assert call is not None
         assert call.next == (following if following in ("hangup", "handoff") else None)

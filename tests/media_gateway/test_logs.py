@@ -1,0 +1,49 @@
+"""One JSON object a line, in Cloud Logging's field names; uvicorn's chatter, which names URLs, stays off."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from media_gateway import logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    errors = logging.getLogger("uvicorn.error")
+    level, filters = errors.level, list(errors.filters)
+    yield
+    errors.setLevel(level)
+    errors.filters[:] = filters
+    structlog.reset_defaults()
+
+
+def test_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO")
+    log = structlog.get_logger()
+    log.debug("quiet")
+    log.warning("call_ended", call_id="CA1")
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        log.exception("call_failed")
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (first["severity"], first["message"], first["call_id"]) == ("WARNING", "call_ended", "CA1")
+    assert first["time"].endswith("Z")
+    assert second["severity"] == "ERROR"
+    assert "ValueError: boom" in second["exception"]
+
+
+def test_uvicorn_names_no_url(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        logs.configure("DEBUG")
+    errors = logging.getLogger("uvicorn.error")
+    assert not errors.isEnabledFor(logging.INFO)
+    errors.error("ASGI callable returned without completing handshake.")
+    errors.error("something else")
+    assert [record.getMessage() for record in caplog.records] == ["something else"]
+    assert len(errors.filters) == 1
