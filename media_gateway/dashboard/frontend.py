@@ -10,6 +10,7 @@ Standard library only, because the launcher and the container's build run it bef
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -18,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -74,24 +74,41 @@ def _say(line: str) -> None:
 def ensure(*, say: Callable[[str], None] = _say, dev: bool = False) -> None:
     """Make static/lib (and with `dev`, node_modules) what the lock file says. Raises FrontendError.
 
-    Returns at once when it is so already. Several processes may install static/lib at the same time.
+    Returns at once when it is so already. Several processes may do this at the same time.
     """
-    modules_stamp = HERE / "node_modules" / ".stamp"
-    modules_fresh = modules_stamp.is_file() and modules_stamp.read_text() == fingerprint()
-    if fresh() and (modules_fresh or not dev):
+    if fresh() and (_modules_fresh() or not dev):
         return
     say("Installing the dashboard's browser libraries (npm, by hash) ...")
-    with tempfile.TemporaryDirectory(prefix="callboard-npm-") as folder:
-        work = HERE if dev else Path(folder)
-        if not dev:
-            for file in (PACKAGE, LOCK):
-                shutil.copy(file, work)
+    LIB.mkdir(parents=True, exist_ok=True)
+    # What stays must be moved into place whole, so it is made on the same file system, in a folder git does not see.
+    with tempfile.TemporaryDirectory(prefix=".npm-", dir=LIB if dev else None) as folder:
+        work = Path(folder)
+        for file in (PACKAGE, LOCK):
+            shutil.copy(file, work)
         with _npm(say) as npm:
             _npm_ci(npm, work, dev=dev)
         _copy(work / "node_modules")
         if dev:
-            modules_stamp.write_text(fingerprint())
+            _keep(work)
     say(f"Installed {len(FILES)} files into {os.path.relpath(LIB)}.")
+
+
+def _modules_fresh() -> bool:
+    stamp = HERE / "node_modules" / ".stamp"
+    return stamp.is_file() and stamp.read_text() == fingerprint()
+
+
+def _keep(work: Path) -> None:
+    """Move node_modules beside package.json, unless another process was faster."""
+    made, kept = work / "node_modules", HERE / "node_modules"
+    (made / ".stamp").write_text(fingerprint())
+    with contextlib.suppress(FileNotFoundError):
+        kept.rename(work / "old")
+    try:
+        made.rename(kept)
+    except OSError:
+        if not _modules_fresh():
+            raise
 
 
 def _copy(modules: Path) -> None:
@@ -131,7 +148,7 @@ def _npm_environment() -> dict[str, str]:
     return {**os.environ, "npm_config_omit_lockfile_registry_resolved": "true", "npm_config_update_notifier": "false"}
 
 
-@contextmanager
+@contextlib.contextmanager
 def _npm(say: Callable[[str], None]) -> Iterator[list[str]]:
     """The command that runs npm: the machine's, else the one inside a wheel that lives as long as this context."""
     own = shutil.which("npm")

@@ -10,11 +10,14 @@ import { levels, listen, listeningTo, mute, soundTrouble } from "../audio.js";
 import { flowWords } from "../words.js";
 /** @import { CallView } from "../types.js" */
 
+/** Loudness as it is felt: 40 dB on the height of the bar. @param {number} peak @returns {number} 0 to 1 */
+const height = (peak) => Math.min(1, Math.max(0, 1 + Math.log10(Math.max(peak, 1e-4)) / 2));
+
 function Meter() {
-  const [caller, assistant] = levels.value;
+  const [caller, assistant] = levels.value.map(height);
   return html`<span class="meter" aria-hidden="true">
-    <span class="meter-bar user" style=${{ transform: `scaleY(${Math.min(1, 0.08 + caller * 1.4)})` }}></span>
-    <span class="meter-bar assistant" style=${{ transform: `scaleY(${Math.min(1, 0.08 + assistant * 1.4)})` }}></span>
+    <span class="meter-track"><span class="meter-bar user" style=${{ transform: `scaleY(${caller})` }}></span></span>
+    <span class="meter-track"><span class="meter-bar assistant" style=${{ transform: `scaleY(${assistant})` }}></span></span>
   </span>`;
 }
 
