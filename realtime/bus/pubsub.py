@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from realtime.backoff import Random, delay
@@ -64,6 +64,7 @@ class PubSubBus:
         self._build = client or (lambda: _google_client(emulator_host))
         self._rand = rand
         self._client: Any = None
+        self._closed = False
         self._building = asyncio.Lock()
         self._keys: dict[str, tuple[asyncio.Lock, int]] = {}
 
@@ -74,34 +75,37 @@ class PubSubBus:
         why = "no answer"
         try:
             async with asyncio.timeout(self._deadline), self._turn(key):
-                client = await self._connected()
                 attempt = 0
                 while True:
                     attempt += 1
                     try:
-                        await self._attempt(client, key, data, attributes)
+                        await self._attempt(key, data, attributes)
                         return
                     except Exception as error:  # the library raises what gRPC, it and the credentials raise
                         why = type(error).__name__
                         if isinstance(error, ValueError):
                             raise PublishFailed(f"Pub/Sub will never take {message.id}: {why}") from error
                         log.warning("publish_retry", extra={"news": message.id, "attempt": attempt, "why": why})
-                        client.resume_publish(self._topic, key)
                     await asyncio.sleep(delay(attempt, base=0.1, cap=2.0, rand=self._rand))
         except TimeoutError as error:
             raise PublishFailed(f"Pub/Sub did not take {message.id} in {self._deadline:g} s: {why}") from error
 
     async def aclose(self) -> None:
         """Flush and let go; safe to call twice."""
+        self._closed = True
         client, self._client = self._client, None
         if client is not None:
             async with asyncio.timeout(self._deadline):
                 await asyncio.to_thread(client.stop)
                 await asyncio.to_thread(client.transport.close)
 
-    async def _attempt(self, client: Any, key: str, data: bytes, attributes: dict[str, str]) -> None:
+    async def _attempt(self, key: str, data: bytes, attributes: dict[str, str]) -> None:
+        client = await self._connected()
+
         # retry=None: with ordering on, the library would otherwise retry for ever; the deadline here is ours.
         def send() -> Any:
+            with suppress(RuntimeError):  # the key is not paused: nothing to resume
+                client.resume_publish(self._topic, key)  # a publish that failed has paused it, maybe long after
             return client.publish(self._topic, data, key, retry=None, timeout=self._attempt_seconds, **attributes)
 
         async with asyncio.timeout(self._attempt_seconds + 1):
@@ -109,6 +113,8 @@ class PubSubBus:
 
     async def _connected(self) -> Any:
         async with self._building:
+            if self._closed:
+                raise ValueError("this bus is closed")
             if self._client is None:
                 self._client = await asyncio.to_thread(self._build)
             return self._client
