@@ -17,6 +17,7 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level)
     from media_gateway.app import create_app
+    from media_gateway.conversation.flow import FlowError
     from media_gateway.providers.catalog import build_engines
     from media_gateway.server import server
     from media_gateway.voice.ports import ProviderFault
@@ -24,11 +25,10 @@ def main() -> int:
 
     try:
         build_engines(settings)
-        app = create_app(settings, build_sessions=build_sessions)
-    except (SettingsError, ProviderFault) as problem:
+        server(create_app(settings, build_sessions=build_sessions), settings).run()
+    except (SettingsError, FlowError, ProviderFault) as problem:
         print(problem, file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return 2
-    server(app, settings).run()
     return 0
 
 

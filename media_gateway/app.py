@@ -69,13 +69,18 @@ class Gateway:
     """The parts of one application, for its server, its tests and the commands that run it in process
     (`app.state.gateway`)."""
 
-    def __init__(self, core: Core, sessions: Sessions, connections: Connections) -> None:
+    def __init__(self, core: Core, sessions: Sessions, connections: Connections, build: BuildSessions) -> None:
         self.core, self.sessions, self.connections = core, sessions, connections
+        self._build = build
         self._factory: SessionFactory | None = None
 
-    async def start(self, build: BuildSessions) -> None:
-        """Raises what `build` raises."""
-        self._factory = await build(self.core)
+    async def start(self) -> None:
+        """Make the engines ready, unless they are or this instance serves no calls. Raises what their making raises.
+
+        The lifespan does it too; whoever runs the server may do it before, to meet what is wrong as an exception.
+        """
+        if self._factory is None and self.core.settings.callboard_role != "dashboard":
+            self._factory = await self._build(self.core)
 
     def session(self, started: StartedStream, line: Line) -> Session:
         """A new call. The server takes no request before `start` is done."""
@@ -108,7 +113,7 @@ def create_app(
     tokens = Tokens(settings.jwt_keys)
     doors = Doors(settings.public_host, settings.dev, settings.generated, settings.on_cloud_run)
     connections = Connections(tokens=tokens, journal=journal, doors=doors)
-    gateway = Gateway(core, Sessions(max_calls=settings.callboard_max_calls), connections)
+    gateway = Gateway(core, Sessions(max_calls=settings.callboard_max_calls), connections, build_sessions)
     routes: list[BaseRoute] = [
         Route("/livez", _livez, methods=["GET"]),
         Route("/readyz", _readyz, methods=["GET"]),
@@ -132,7 +137,7 @@ def create_app(
             StoreUnavailable: on_unavailable,
             Exception: on_failure,
         },
-        lifespan=lambda _app: _lifespan(gateway, build_sessions),
+        lifespan=lambda _app: _lifespan(gateway),
     )
     app.state.gateway = gateway
     app.state.openapi = openapi.document(routes, base_url=settings.base_url, version=_version())
@@ -224,11 +229,10 @@ def _dashboard_routes(
 
 
 @asynccontextmanager
-async def _lifespan(gateway: Gateway, build: BuildSessions) -> AsyncIterator[None]:
+async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
     core = gateway.core
     try:
-        if core.settings.callboard_role != "dashboard":
-            await gateway.start(build)
+        await gateway.start()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(core.hub.run()), group.create_task(_retire(core.journal))]
             yield

@@ -69,8 +69,9 @@ class DrainingServer(uvicorn.Server):
         return port
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Says where it listens, when it does."""
+        """Says where it listens, when it does. Raises what keeps the engines from being ready, so that `run` does."""
         self._loop = asyncio.get_running_loop()
+        await self._gateway.start()
         await super().startup(sockets=sockets)  # type: ignore[arg-type]
         if self.started:
             _log.info("listening", port=self.bound_port)

@@ -102,6 +102,22 @@ def test_without_settings_it_says_what_is_missing(image: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "missing"),  # the demo engines are asked for, and an image has none
+        ({"CALLBOARD_FLOWS_DIR": "/nowhere"}, "/nowhere"),
+        ({"CALLBOARD_DATA_DIR": "/dev/null/data"}, "CALLBOARD_DATA_DIR"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said(image: Path, tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    environment = environ(tmp_path, PORT="0", **changes)
+    done = subprocess.run(_argv(image), cwd=image / "app", env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_without_a_websocket_library_it_does_not_start(image: Path, tmp_path: Path) -> None:
     (tmp_path / "websockets").mkdir()
     (tmp_path / "websockets" / "__init__.py").write_text('raise ImportError("there is no websockets")')
