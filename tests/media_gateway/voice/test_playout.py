@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 from media_gateway.voice.playout import ECHO_GRACE_MS, MARK_EVERY_MS, Clear, Mark, Media, Playout, Send
 from tests.media_gateway.voice.carrier import Carrier, Network, sound, words_by
 
-VOCABULARY = "a to the your oil change is booked for tomorrow afternoon appointment registration quarter".split()
+VOCABULARY = (
+    *("a", "to", "the", "your", "oil", "change", "is", "booked", "for", "tomorrow"),
+    *("afternoon", "appointment", "registration", "quarter"),
+)
 NORMAL = Network()
 STILL = Network(out=(0, 0), buffer=0, back=(0, 0))
 
@@ -38,11 +42,11 @@ def talk(carrier: Carrier, rng: random.Random, clauses: int, *, reply: int = 1) 
 
 
 def _hear(carrier: Carrier, reply: int, number: int, chunk: bytes) -> Callable[[], object]:
-    return lambda: carrier.over or carrier.send(carrier.playout.audio(carrier.now, reply, number, chunk))
+    return lambda: () if carrier.over else carrier.send(carrier.playout.audio(carrier.now, reply, number, chunk))
 
 
 def _end(carrier: Carrier, reply: int, number: int) -> Callable[[], object]:
-    return lambda: carrier.over or carrier.send(carrier.playout.end(carrier.now, reply, number))
+    return lambda: () if carrier.over else carrier.send(carrier.playout.end(carrier.now, reply, number))
 
 
 def barge_in(seed: int, network: Network) -> int:
@@ -99,7 +103,7 @@ def test_after_a_hold_every_word_is_heard_and_little_is_repeated(seed: int) -> N
         played = carrier.played(1, number)
         # (0.02 of slack: the ledger cuts on whole ms)
         assert set(range(total)) - set(played) <= set(range(total - 2, total)), "a part of it was never heard"
-        back = [a - b for a, b in zip(played, played[1:], strict=False) if b != a + 1]
+        back = [a - b for a, b in itertools.pairwise(played) if b != a + 1]
         assert all(gap >= 0 for gap in back), "something was skipped"
         per_character = total / len(text)
         # The word being spoken, and what the rate of a clause whose end is not known yet was guessed wrong by.

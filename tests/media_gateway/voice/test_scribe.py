@@ -97,7 +97,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     def fast(**settings: Any) -> Any:
         return context(**(settings | {"wait_initial": 0.001, "wait_max": 0.002, "wait_jitter": 0.0}))
 
-    monkeypatch.setattr(module.stamina, "retry_context", fast)
+    monkeypatch.setattr(stamina, "retry_context", fast)
 
 
 def note(desk: Desk, digit: str) -> None:
