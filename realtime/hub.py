@@ -359,6 +359,8 @@ class Hub:
         self._rooms[call_id] = room
         for command in commands:
             self._do(call_id, command)
+        if not isinstance(news, Joined):
+            _log_broadcast(call_id, commands)
         if call_id in self._rooms and not self._rooms[call_id].receivers and not isinstance(news, HeadSeen):
             del self._rooms[call_id]
 
@@ -442,3 +444,10 @@ class Hub:
 
 async def _run(job: Callable[[], Awaitable[None]]) -> None:
     await job()
+
+
+def _log_broadcast(call_id: str, commands: Sequence[Command]) -> None:
+    """One line for each event that was passed on as it happened; a replay is nobody's news."""
+    told = Counter((line.seq, line.type) for each in commands if isinstance(each, Deliver) for line in each.events)
+    for (seq, type_), clients in sorted(told.items()):
+        log.info("broadcast", extra={"call_id": call_id, "seq": seq, "event_type": type_.value, "clients": clients})

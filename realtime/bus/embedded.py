@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sqlite3
 import uuid
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from realtime.clock import Clock, utcnow
 log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 10.0
+LEASE_MARGIN_SECONDS = 5.0
 
 
 class EmbeddedBus:
@@ -99,11 +101,22 @@ class Dispatcher:
                     await asyncio.sleep(self._poll)
 
     async def _claim(self, room: int) -> list[Letter]:
-        seconds = self._push_seconds + 5.0
-        return await asyncio.to_thread(self._outbox.claim, self._lease, seconds=seconds, limit=room)
+        seconds = self._push_seconds + LEASE_MARGIN_SECONDS
+        try:
+            return await asyncio.to_thread(self._outbox.claim, self._lease, seconds=seconds, limit=room)
+        except sqlite3.Error as error:  # the file is busy or the disk full: what waits there goes on waiting
+            log.warning("bus_unavailable", extra={"why": str(error)})
+            return []
 
     async def _deliver(self, client: httpx2.AsyncClient, letter: Letter) -> None:
         why = await self._push(client, letter)
+        try:
+            await self._note(letter, why)
+        except sqlite3.Error as error:  # delivered or not, it comes again when the lease has run out
+            log.warning("bus_unavailable", extra={"n": letter.n, "why": str(error)})
+
+    async def _note(self, letter: Letter, why: str | None) -> None:
+        """Write down how the delivery went."""
         if why is None:
             await asyncio.to_thread(self._outbox.acknowledge, self._lease, letter.n)
             return

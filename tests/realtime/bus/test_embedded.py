@@ -188,3 +188,31 @@ def test_a_publish_that_fails_says_so(path: Path) -> None:
     with pytest.raises(PublishFailed, match="a:1"):
         outbox.publish(news("a", 1))
     outbox.close()
+
+
+async def test_a_file_that_is_busy_for_a_while_delays_and_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = {"claim": 2, "acknowledge": 1, "retry": 1}
+
+    def troubled(name: str) -> None:
+        real = getattr(Outbox, name)
+
+        def now_and_then(self: Outbox, *args: Any, **options: Any) -> Any:
+            if trouble[name]:
+                trouble[name] -= 1
+                raise sqlite3.OperationalError("database is locked")
+            return real(self, *args, **options)
+
+        monkeypatch.setattr(Outbox, name, now_and_then)
+
+    for name in trouble:
+        troubled(name)
+    monkeypatch.setattr("realtime.bus.embedded.LEASE_MARGIN_SECONDS", 0.1)
+    await published(path, *(news("a", n) for n in range(3)))
+    with applier() as there:
+        there.answer = lambda message, times: 503 if message.id == "a:1" and times < 3 else 204
+        async with dispatching(path, there.url, push_seconds=0.2):
+            await emptied(path)
+    assert list(dict.fromkeys(there.acknowledged())) == ["a:0", "a:1", "a:2"]
+    assert not any(trouble.values())
