@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,6 +33,8 @@ ZONE = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 20, 10, 15, tzinfo=ZONE)
 ROUTER = Router()
 JOHN = Customer(customer_id="c1", name="John Miller", phone="+14155550123", vehicle="2019 Honda Civic")
+SHOP = replace(DEFAULT_SHOP, closed_on=frozenset({date(2026, 11, 22)}))
+ONE_BAY = replace(SHOP, bays=1)
 OIL = {"service_type": "oil_change", "date": "2026-11-23", "time": "14:00"}
 
 
@@ -72,6 +74,7 @@ async def test_the_caller_is_known_by_their_number_alone(store: DocumentStore) -
 
 
 async def test_free_times_of_a_day(store: DocumentStore) -> None:
+    await store.commit(shop.writes("acme", SHOP))
     monday = await do(store, "get_available_slots", date="2026-11-23")
     assert monday.ok
     assert (monday.data["times"][0], len(monday.data["times"]), monday.data["open"]) == ("08:00", 20, True)
@@ -98,7 +101,7 @@ async def test_a_booking_takes_the_time_and_asking_again_returns_it(store: Docum
 
 
 async def test_a_time_is_gone_for_others_and_not_for_its_holder(store: DocumentStore) -> None:
-    await store.commit(shop.writes("acme", replace(DEFAULT_SHOP, bays=1)))
+    await store.commit(shop.writes("acme", ONE_BAY))
     await do(store, "book_appointment", "CA1", "+14155550123", **OIL)
     theirs = await do(store, "get_available_slots", "CA2", "+14155550199", date=OIL["date"])
     own = await do(store, "get_available_slots", "CA3", "+14155550123", date=OIL["date"])
@@ -107,7 +110,7 @@ async def test_a_time_is_gone_for_others_and_not_for_its_holder(store: DocumentS
 
 
 async def test_refusals_have_a_reason_and_a_sentence(store: DocumentStore) -> None:
-    await store.commit(shop.writes("acme", replace(DEFAULT_SHOP, bays=1)))
+    await store.commit(shop.writes("acme", ONE_BAY))
     await do(store, "book_appointment", "CA1", "+14155550123", **OIL)
     for change, reason, said in (
         ({}, "slot_taken", "2 PM on Monday, November 23 is not available. I could offer 1 PM, 1:30 PM or 2:30 PM."),
@@ -124,7 +127,7 @@ async def test_refusals_have_a_reason_and_a_sentence(store: DocumentStore) -> No
 
 async def test_fifty_callers_race_for_one_slot_with_their_journals(store: DocumentStore) -> None:
     """The booking and the journal's line are one commit: one caller has both, the others have clear words."""
-    await store.commit(shop.writes("acme", replace(DEFAULT_SHOP, bays=1)))
+    await store.commit(shop.writes("acme", ONE_BAY))
     journal = Journal(store)
 
     async def caller(number: int) -> ToolResult:

@@ -21,7 +21,7 @@ ZONE = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 20, 10, 15, tzinfo=ZONE)
 TODAY, MONDAY, SUNDAY = date(2026, 11, 20), date(2026, 11, 23), date(2026, 11, 22)
 OIL, BRAKES = Service("oil_change", "oil change", 30), Service("brake_service", "brake service", 90)
-ONE_BAY = replace(DEFAULT_SHOP, bays=1)
+ONE_BAY = replace(DEFAULT_SHOP, bays=1, closed_on=frozenset({SUNDAY}))
 JOHN, MARY = Holder("CA1", "john", "c1"), Holder("CA2", "mary")
 
 

@@ -17,7 +17,8 @@ def test_the_grid_is_every_half_hour_of_opening() -> None:
     friday = DEFAULT_SHOP.grid(FRIDAY)
     assert (friday[0], friday[1], friday[-1], len(friday)) == ("08:00", "08:30", "17:30", 20)
     assert DEFAULT_SHOP.grid(SATURDAY)[-1] == "14:30"
-    assert DEFAULT_SHOP.grid(SUNDAY) == ()
+    week = (*DEFAULT_SHOP.hours[:6], None)
+    assert replace(DEFAULT_SHOP, hours=week).grid(SUNDAY) == ()
 
 
 def test_a_holiday_is_closed_and_odd_hours_lose_their_rest() -> None:
