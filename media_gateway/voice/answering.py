@@ -207,7 +207,7 @@ class Answering:
             script=directive.say,
             script_tools=script,
         )
-        self._thinking = asyncio.create_task(self._stream(thought), name=f"think {turn}")
+        self._thinking = asyncio.create_task(self._stream(thought, directive.allowed_tools), name=f"think {turn}")
         try:
             chosen = await self._thinking
         except asyncio.CancelledError:
@@ -218,43 +218,48 @@ class Answering:
             return script
         finally:
             self._thinking = None
-        return _merged(script, [request for request in chosen if request.name in directive.allowed_tools])
+        return _merged(script, chosen)
 
     def _request(self, call: ToolCall) -> ToolRequest:
         self._scripted += 1
         return ToolRequest(f"script_{self._scripted}", call.name, call.arguments)
 
-    async def _stream(self, thought: Thought) -> list[ToolRequest]:
-        """Stream the mind's answer into the voice. A mind that fails before its first word is stood in for by the
-        script; one that fails later leaves what it said."""
+    async def _stream(self, thought: Thought, allowed: Sequence[str]) -> list[ToolRequest]:
+        """Stream the mind's answer into the voice. A mind that fails, or ends, before its first word is stood in for by
+        the script; one that fails later leaves what it said. Returns the tools that it asked for and may."""
         clauser, requests, text = Clauser(), list[ToolRequest](), ""
         try:
             async with aclosing(self._parts.engines.mind.think(thought)) as items:  # type: ignore[type-var]
                 while True:
                     async with asyncio.timeout(self._parts.patience.first_word):
                         item = await anext(items, None)
-                    if item is None:
-                        break
                     match item:
+                        case None:
+                            break
                         case TextDelta(piece):
                             text += piece
-                            self._stage.thought(thought.turn, piece)
-                            for clause in clauser.feed(piece):
-                                self._stage.say(thought.turn, clause)
-                        case ToolRequest():
+                            self._words(thought.turn, clauser, piece)
+                        case ToolRequest(name=name) if name in allowed:
                             requests.append(item)
                         case Usage():
                             self._stage.used(thought.turn, item)
+            if thought.script and not (text.strip() or requests or thought.script_tools):
+                self._broken("thinking", "broken", "an empty answer")
         except Exception as problem:
             kind = "timeout" if isinstance(problem, TimeoutError) else getattr(problem, "kind", "broken")
             self._broken("thinking", kind, str(problem) or type(problem).__name__)
-            if not text:
-                self._stage.thought(thought.turn, thought.script)
-                for clause in clauser.feed(thought.script):
-                    self._stage.say(thought.turn, clause)
+            requests = [] if not text.strip() else requests
+        if not text.strip() and not requests:
+            self._words(thought.turn, clauser, thought.script)
         for clause in clauser.flush():
             self._stage.say(thought.turn, clause)
         return requests
+
+    def _words(self, turn: int, clauser: Clauser, piece: str) -> None:
+        if piece:
+            self._stage.thought(turn, piece)
+        for clause in clauser.feed(piece):
+            self._stage.say(turn, clause)
 
     def _broken(self, stage: str, kind: str, detail: str) -> None:
         log.warning("provider_fault", call_id=self._context.get("call_id"), stage=stage, kind=kind)

@@ -110,6 +110,9 @@ class Mouth:
                 self._sounded_at = self.now()
                 self._sound(clause, mulaw)
             case SpokenEnd(reply, clause) if reply == self._turn and clause in self._asked:
+                if not self.playout.sounded(reply, clause):
+                    self._gone(self._parts.engines.voice.name, "broken", "no sound")
+                    return
                 self._sounded_at = self.now()
                 self._tries = TRIES  # it works again
                 del self._asked[clause]

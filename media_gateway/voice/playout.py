@@ -145,6 +145,11 @@ class Playout:
         entry.done = True
         return [] if self.held else self._mark_if_due(0.0)
 
+    def sounded(self, reply: int, clause: int) -> bool:
+        """Has any sound of this clause arrived?"""
+        entry = self._clauses.get((reply, clause))
+        return entry is not None and bool(entry.audio)
+
     def _send(self, now: float, entry: _Clause, offset: int) -> list[Send]:
         """Send the sound of a clause from byte `offset` on, in pieces between which a mark can stand."""
         sends: list[Send] = []

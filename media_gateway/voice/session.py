@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import structlog
@@ -42,7 +43,7 @@ from media_gateway.voice.ports import (
 from media_gateway.voice.ports import Heard as HeardSound
 from media_gateway.voice.scribe import Scribe
 from media_gateway.voice.timers import Timers
-from realtime.call import Call, Status
+from realtime.call import Status
 from realtime.clock import iso
 from realtime.events import EventType, LiveType
 from realtime.journal import Fenced, UnknownCall
@@ -93,6 +94,7 @@ class CallSession:
         self._over = asyncio.Event()
         self._term = 0
         self._tokens = 0
+        self._history: list[Message] = []
         self._shown = 0
         self._idles = 0
         self._answerer: asyncio.Task[None] | None = None
@@ -220,11 +222,9 @@ class CallSession:
         hello = Started(self._parts.local_now(), self._started.caller_phone, customer)
         manager = self._parts.choose(self._started.flow, hello)
         self.ear.configure(manager.listening)
-        kept, history = await self._kept() if self._started.resumed else (None, [])
-        state = ConversationState.from_dict(kept.conversation_state) if kept and kept.conversation_state else None
-        self._tokens = kept.total_tokens if kept else 0
-        self._answering = Answering(self._parts, self, self._scribe, manager, state or manager.begin())
-        self._answering.history += history
+        kept = await self._kept() if self._started.resumed else None
+        self._answering = Answering(self._parts, self, self._scribe, manager, kept or manager.begin())
+        self._answering.history += self._history
         self._answering.bind(
             org=self._started.org,
             call_id=self.call_id,
@@ -233,12 +233,13 @@ class CallSession:
         )
         log.info("manager_initialized", call_id=self.call_id, call_type=manager.name)
         self._answerer = self._group.create_task(self._guard(self._answering.run()), name="answering")
-        self.mouth.begin(0)
+        turn = self.turns.turn
+        self.mouth.begin(turn)
         self._tell(machine.Opened())
-        if state:
-            self._answering.tell(0, Quiet(hello.now), self._parts.cut_off)
+        if kept:
+            self._answering.tell(turn, Quiet(hello.now), self._parts.cut_off)
         else:
-            self._answering.tell(0, hello)
+            self._answering.tell(turn, hello)
         self._open_engine(self.mouth)
         self._open_engine(self.ear)
         try:
@@ -247,14 +248,19 @@ class CallSession:
             log.error("manager_init_failed", call_id=self.call_id, problem=type(problem).__name__)
             self._end("lost")
 
-    async def _kept(self) -> tuple[Call | None, list[Message]]:
-        """The call as another instance left it, and what was said in it."""
+    async def _kept(self) -> ConversationState | None:
+        """The conversation as another instance left it; its turns, tokens and what was said in it go on from there."""
         try:
             head = await self._parts.journal.find(self.call_id)
-            return head, remembered(await said(self._parts.journal, self.call_id))
+            events = await said(self._parts.journal, self.call_id)
         except StoreUnavailable as problem:
             self._fault("journal", "store", "timeout", type(problem).__name__)
-            return None, []
+            return None
+        self._history = remembered(events)
+        self._tokens = head.total_tokens if head else 0
+        turn = 1 + max((event.data.get("turn") or 0 for event in events), default=-1)
+        self.turns = replace(self.turns, turn=turn)
+        return ConversationState.from_dict(head.conversation_state) if head and head.conversation_state else None
 
     async def _look_up(self) -> Mapping[str, object] | None:
         """The caller's record; a slow or failing store means that they are greeted as unknown."""

@@ -97,12 +97,13 @@ class OpenEars:
 
 @dataclass
 class Voice:
-    """`silent` says after how many clauses it goes dumb; `breaks` is how often it fails on being asked."""
+    """How often it refuses to open, breaks on being asked, stays dumb, or says that it is done without a sound."""
 
     name: str = "voice"
     refusals: int = 0
     breaks: int = 0
     dumb: int = 0
+    empty: int = 0
     opened: list[OpenVoice] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -130,6 +131,9 @@ class OpenVoice:
         if self.owner.breaks:
             self.owner.breaks -= 1
             loop.call_soon(self._emit, VoiceFailed("broken", "test"))
+        elif self.owner.empty:
+            self.owner.empty -= 1
+            loop.call_soon(self._emit, SpokenEnd(reply, clause))
         elif self.owner.dumb:
             self.owner.dumb -= 1
         else:
@@ -155,11 +159,12 @@ class OpenVoice:
 
 @dataclass
 class Mind:
-    """Says the script, after `delay` seconds; raises `fails` first. Keeps the thoughts."""
+    """Says the script, after `delay` seconds; raises `fails` first, or gives `items` instead. Keeps the thoughts."""
 
     name: str = "mind"
     delay: float = 0.0
     fails: list[Exception] = field(default_factory=list)
+    items: list[TextDelta | ToolRequest | Usage] | None = None
     thoughts: list[Thought] = field(default_factory=list)
     running: int = 0
 
@@ -170,6 +175,10 @@ class Mind:
             await asyncio.sleep(self.delay)
             if self.fails:
                 raise self.fails.pop(0)
+            if self.items is not None:
+                for item in self.items:
+                    yield item
+                return
             for word in thought.script.split(" "):
                 yield TextDelta(word + " ")
             for request in thought.script_tools:
@@ -212,6 +221,8 @@ class Manager:
                 return Directive(say="I will put you through.", after="handoff")
             case HeardText(text) if "firm" in text:
                 return Directive(say="This line must be heard whole.", interruptible=False)
+            case HeardText(text) if "order" in text:
+                return Directive(say=f"The cache must wait for this. {GREETING}")
             case HeardText(text) if "long" in text:
                 return Directive(say="one two three four five six seven eight nine ten " * 3 + "end.")
             case HeardText(text) if _tools(text):

@@ -266,6 +266,7 @@ class Ops:
                 self.take(playout.resume(self.now))
             case _:
                 self.take(playout.cut(self.now))
+                self.clauses += 1  # no later sound of what was cut
 
 
 OPS = st.tuples(

@@ -10,7 +10,16 @@ import pytest
 
 from media_gateway.conversation.model import HeardDigits, HeardText, ListeningProfile, Quiet, Started
 from media_gateway.voice import turns as machine
-from media_gateway.voice.ports import Final, Partial, ProviderFault, SpeechStarted, SpokenAudio
+from media_gateway.voice.ports import (
+    Final,
+    Partial,
+    ProviderFault,
+    SpeechStarted,
+    SpokenAudio,
+    TextDelta,
+    ToolRequest,
+    Usage,
+)
 from realtime.call import Call, Status
 from realtime.events import EventType, LiveType
 from realtime.journal import Fenced
@@ -337,6 +346,7 @@ async def test_moving_away(tmp_path: Path) -> None:
         stage.begin()
         replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 3)
         assert replies[2]["text"] == "Sorry, we were cut off. Are you there?"
+        assert [reply["turn"] for reply in replies] == [0, 1, 2]
         assert isinstance(stage.manager.told[0], Quiet)
         history = [(line.role, line.text) for line in stage.mind.thoughts[-1].history]
         assert history == [
@@ -423,6 +433,57 @@ async def test_a_voice_that_stays_dumb_is_opened_again(tmp_path: Path) -> None:
         assert (await stage.written(EventType.AI_RESPONSE_COMPLETE, 2))[1]["text"] == "You said hello there."
         (event,) = await stage.kept(EventType.PROVIDER_FAULT)
         assert (event["stage"], event["kind"]) == ("speaking", "timeout")
+
+
+async def test_a_voice_that_says_nothing_is_no_answer(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.voice.empty = 1
+        stage.say("hello there")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert (replies[1]["text"], replies[1]["interrupted"]) == ("You said hello there.", False)
+
+
+async def test_a_cached_line_does_not_overtake_the_voice(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.say("order")
+        await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert stage.voice.asked == ["The cache must wait for this.", GREETING]
+
+
+@pytest.mark.parametrize("items", [[], [TextDelta(" ")], [ToolRequest("x", "not_allowed", {})], [Usage(1, 1, 0)]])
+async def test_a_mind_that_says_nothing_is_stood_in_for(
+    tmp_path: Path, items: list[TextDelta | ToolRequest | Usage]
+) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.mind.items = items
+        stage.say("hello there")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == "You said hello there."
+        assert stage.tools.ran == []
+
+
+async def test_a_hang_up_while_the_call_is_being_made_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with call(tmp_path) as stage:
+        own, owning = stage.journal.own, asyncio.Event()
+
+        async def slow(call_id: str, owner: str) -> Call:
+            owning.set()
+            await asyncio.sleep(0.05)
+            return await own(call_id, owner)
+
+        monkeypatch.setattr(stage.journal, "own", slow)
+        session = stage.begin()
+        await owning.wait()
+        session.on_stop()
+        await stage.ended()
+        await stage.completed()
+        assert (await stage.events())[0].type is EventType.CALL_STATUS
 
 
 async def _handed_over(stage: Stage) -> None:
