@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
+OURS = ("realtime", "media_gateway", "infra")
+"""Loggers of the standard library that follow the level we are given; everybody else's start at WARNING."""
 _SPURIOUS = "ASGI callable returned without completing handshake."
 
 
@@ -22,21 +25,40 @@ class _DenialIsNoError(logging.Filter):
         return record.msg != _SPURIOUS
 
 
+class _Handler(logging.StreamHandler[Any]):
+    """Ours, to be told from those that others have put on the root logger."""
+
+
 def configure(level: str = "INFO") -> None:
     """Set up structlog and the standard library's logging. Safe to call twice."""
+    finish: Sequence[structlog.typing.Processor] = (
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        _severity,
+    )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.format_exc_info,
-            _severity,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *finish, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    handler = _Handler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *finish],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for known in [known for known in root.handlers if isinstance(known, _Handler)]:
+        root.removeHandler(known)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(level)
     errors = logging.getLogger("uvicorn.error")
     errors.setLevel(logging.WARNING)
     if not any(isinstance(known, _DenialIsNoError) for known in errors.filters):

@@ -14,11 +14,15 @@ from media_gateway import logs
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    errors = logging.getLogger("uvicorn.error")
-    level, filters = errors.level, list(errors.filters)
+    names = (None, "uvicorn.error", *logs.OURS)
+    before = [
+        (logger, logger.level, list(logger.filters), list(logger.handlers)) for logger in map(logging.getLogger, names)
+    ]
     yield
-    errors.setLevel(level)
-    errors.filters[:] = filters
+    for logger, level, filters, handlers in before:
+        logger.setLevel(level)
+        logger.filters[:] = filters
+        logger.handlers[:] = handlers
     structlog.reset_defaults()
 
 
@@ -36,6 +40,17 @@ def test_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert first["time"].endswith("Z")
     assert second["severity"] == "ERROR"
     assert "ValueError: boom" in second["exception"]
+
+
+def test_the_standard_library_speaks_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        logs.configure("INFO")
+    logging.getLogger("realtime.hub").info("hub_started", extra={"call_id": "CA1", "path": object})
+    logging.getLogger("somebody.else").info("chatter")
+    logging.getLogger("somebody.else").warning("%s of %s", 1, 2)
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (first["severity"], first["message"], first["call_id"]) == ("INFO", "hub_started", "CA1")
+    assert (second["severity"], second["message"]) == ("WARNING", "1 of 2")
 
 
 def test_uvicorn_names_no_url(caplog: pytest.LogCaptureFixture) -> None:

@@ -83,6 +83,29 @@ async def test_the_callers_socket_breaks(tmp_path: Path) -> None:
         assert session.ended
 
 
+async def test_no_task_outlives_its_call(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        tasks: set[int] = set()
+        for n, ending in enumerate(("stop", "abort", "garbage", "hangup", "crash", "stop")):
+            token = await running.ring(f"CA{n}")
+            ws = await running.media()
+            await ws.send(connected())
+            await ws.send(start(f"CA{n}", token))
+            session = await running.session(f"CA{n}")
+            session.crash = ending == "crash"
+            if ending in ("hangup", "crash"):
+                session.over.set()
+            elif ending == "abort":
+                ws.transport.abort()
+            else:
+                await ws.send(STOP if ending == "stop" else "}")
+            await closed(ws)
+            await _quiet(running)
+            await asyncio.sleep(0.05)
+            tasks.add(len(asyncio.all_tasks()))
+        assert len(tasks) == 1, "as many tasks after each call as after the first"
+
+
 async def test_a_bug_in_a_session_ends_its_call_and_no_other(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running:
         tokens = [await running.ring(sid) for sid in ("CA1", "CA2")]
