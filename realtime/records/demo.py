@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import time
-
 from realtime.records import customers, shop
 from realtime.records.customers import Customer
 from realtime.records.shop import DEFAULT_SHOP
 from realtime.stores.port import Create, DocumentStore, Put, Write
-
-DEMO_SHOP = replace(DEFAULT_SHOP, hours=(*DEFAULT_SHOP.hours[:6], (time(10), time(16))))
-"""Open every day: the demo's caller says "tomorrow at two", whatever day it is."""
 
 DEMO_PHONE = "+14155550123"
 """The simulated phone's own number: its caller is greeted by name."""
@@ -38,7 +32,7 @@ _CUSTOMERS = (
 
 async def seed(store: DocumentStore, org: str = "default") -> None:
     """The demo shop and its customers; what is there already stays as it is. Raises StoreUnavailable."""
-    wanted: list[Write] = [*shop.writes(org, DEMO_SHOP)]
+    wanted: list[Write] = [*shop.writes(org, DEFAULT_SHOP)]
     for customer in _CUSTOMERS:
         wanted += customers.writes(org, customer)
     puts = [write for write in wanted if isinstance(write, Put)]

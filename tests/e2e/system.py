@@ -1,0 +1,72 @@
+"""The whole system for end-to-end tests: real processes, embedded parts or the real emulators."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from infra.cli.simulating import target_of
+from infra.local.simulate import Target
+from infra.local.system import LocalSystem, free_port
+from realtime.stores.embedded import EmbeddedStore
+from realtime.stores.firestore import FirestoreStore
+from realtime.stores.port import Doc, DocumentStore, Query
+from tests.realtime.buses import wire_pubsub
+
+
+@dataclass(frozen=True, slots=True)
+class Emulators:
+    """Where Firestore and Pub/Sub answer (host:port)."""
+
+    firestore: str
+    pubsub: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system that is ready, and its store as another process sees it."""
+
+    system: LocalSystem
+    target: Target
+    store: DocumentStore
+
+    async def appointments(self) -> list[Doc]:
+        """What is booked."""
+        return await self.store.query(Query("orgs/default/appointments"))
+
+
+@asynccontextmanager
+async def running(folder: Path, emulators: Emulators | None = None) -> AsyncIterator[Running]:
+    """Start everything on free ports; stop it on the way out."""
+    functions_port = free_port()
+    project = f"demo-{uuid4().hex[:8]}"
+    environment = {"LOG_LEVEL": "WARNING"}
+    close = None
+    if emulators:
+        environment |= {
+            "CALLBOARD_STORE": "firestore",
+            "CALLBOARD_BUS": "pubsub",
+            "GOOGLE_CLOUD_PROJECT": project,
+            "FIRESTORE_EMULATOR_HOST": emulators.firestore,
+            "PUBSUB_EMULATOR_HOST": emulators.pubsub,
+        }
+        push_url = f"http://127.0.0.1:{functions_port}/apply_call_event"
+        close = await asyncio.to_thread(wire_pubsub, emulators.pubsub, project, push_url)
+    system = LocalSystem(
+        port=free_port(), functions_port=functions_port, data_dir=folder / "data", environment=environment
+    )
+    try:
+        async with system:
+            store = FirestoreStore(project, emulator_host=emulators.firestore) if emulators else None
+            opened: DocumentStore = store or EmbeddedStore(system.database)
+            try:
+                yield Running(system, target_of(system, folder), opened)
+            finally:
+                await opened.aclose()
+    finally:
+        if close:
+            await asyncio.to_thread(close)
