@@ -27,6 +27,7 @@ class Memory:
         self.reads: list[tuple[str, int]] = []
         self.outage = 0
         self.before_find: Callable[[str], None] = lambda _key: None
+        self.before_active: Callable[[], None] = lambda: None
 
     def open(self, call: Call) -> Call:
         self.logs[call.call_id] = []
@@ -64,8 +65,10 @@ class Memory:
 
     async def active(self, *, org: str) -> list[Call]:
         self._available()
+        found = [call for call in self.heads.values() if call.active and call.org == org]
         await asyncio.sleep(0)
-        return [call for call in self.heads.values() if call.active and call.org == org]
+        self.before_active()
+        return found
 
     async def events(self, call_id: str, after: int = 0, limit: int = 500) -> list[Event]:
         self._available()

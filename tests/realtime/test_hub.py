@@ -104,6 +104,32 @@ async def test_news_between_the_look_and_the_registration_is_not_lost(journal: M
         await subscription.aclose()
 
 
+async def test_a_call_that_opens_while_the_active_ones_are_looked_up_is_not_lost(journal: Memory, hub: Hub) -> None:
+    journal.open(CALL)
+    journal.add("CA1", IDLE)
+
+    def appear() -> None:
+        journal.before_active = lambda: None
+        hub.notice(journal.add("CA1", IDLE).to_dict())
+        journal.open(Call(call_id="CA2"))
+        hub.notice(journal.add("CA2", IDLE, IDLE).to_dict())
+
+    journal.before_active = appear
+    everything = hub.subscribe("*", org="default", replay=False)
+    items = [(item.call_id, item.seq) for item in await drain(everything) if isinstance(item, Event)]
+    assert sorted(items) == [("CA1", 2), ("CA2", 1), ("CA2", 2)]
+
+
+async def test_what_happens_here_is_shown_while_the_store_is_away(journal: Memory, hub: Hub) -> None:
+    journal.open(CALL)
+    head = journal.add("CA1", IDLE, IDLE)
+    journal.outage = 1_000_000
+    subscription = hub.subscribe("CA1", org="default")
+    await settle()
+    hub.notice(head.to_dict())
+    assert await seqs(subscription) == [1, 2]
+
+
 async def test_since_replays_what_is_missing_and_no_replay_starts_now(journal: Memory, hub: Hub) -> None:
     journal.open(CALL)
     journal.add("CA1", *[IDLE] * 20)
