@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -77,14 +78,14 @@ class CallSession:
             began=lambda: self._tell(machine.AudioBegan()),
             ran_dry=lambda: self._tell(machine.RanDry()),
             played_out=self._played_out,
-            fault=lambda provider, kind, detail: self._fault("speaking", provider, kind, detail),
+            fault=partial(self._fault, "speaking"),
             lost=lambda for_good: self._engine_lost(self.mouth, for_good),
         )
         self.mouth = Mouth(parts, line, self._timers, listener)
         self.ear = Ear(
             parts,
             heard=self._heard,
-            fault=lambda provider, kind, detail: self._fault("hearing", provider, kind, detail),
+            fault=partial(self._fault, "hearing"),
             lost=lambda for_good: self._engine_lost(self.ear, for_good),
         )
         self._answering: Answering | None = None
@@ -93,10 +94,8 @@ class CallSession:
         self._ending: Ending | None = None
         self._over = asyncio.Event()
         self._term = 0
-        self._tokens = 0
         self._history: list[Message] = []
-        self._shown = 0
-        self._idles = 0
+        self._tokens = self._shown = self._idles = 0
         self._answerer: asyncio.Task[None] | None = None
         self._endpointing_ms = 0
 

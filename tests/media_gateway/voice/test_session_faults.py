@@ -1,0 +1,242 @@
+"""What the caller hears when a part of the call fails."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from media_gateway.conversation.model import Started
+from media_gateway.voice import turns as machine
+from media_gateway.voice.ports import (
+    ProviderFault,
+    TextDelta,
+    ToolRequest,
+    Usage,
+)
+from realtime.call import Call
+from realtime.events import EventType
+from realtime.stores.port import StoreUnavailable
+from tests.media_gateway.voice.stage import APOLOGY, CALL, GREETING, Stage, call, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_manager_that_raises_costs_the_turn(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.say("boom")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == APOLOGY
+        await stage.phase("listening")
+        stage.say("hello")
+        assert (await stage.written(EventType.AI_RESPONSE_COMPLETE, 3))[2]["text"] == "You said hello."
+
+
+@pytest.mark.parametrize("fault", [ProviderFault("mind", "busy"), RuntimeError("a bug"), None])
+async def test_the_script_stands_in_for_the_mind(tmp_path: Path, fault: Exception | None) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        if fault:
+            stage.mind.fails = [fault]
+        else:
+            stage.mind.delay = 5.0
+        stage.say("hello there")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == "You said hello there."
+        (event,) = await stage.kept(EventType.PROVIDER_FAULT)
+        assert event["stage"] == "thinking"
+
+
+async def test_a_voice_that_fails_once_says_it_again(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.voice.breaks = 1
+        stage.say("hello there")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == "You said hello there."
+        assert stage.voice.asked == ["You said hello there."] * 2
+        assert [voice.closed for voice in stage.voice.opened] == [True, False]
+
+
+async def test_a_voice_that_does_not_open_at_first(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.voice.refusals = 1
+        stage.prerendered.pop(GREETING)
+        stage.begin()
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE)
+        assert replies[0]["text"] == GREETING
+
+
+async def test_a_voice_that_stays_dumb_is_opened_again(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.voice.dumb = 1
+        stage.say("hello there")
+        assert (await stage.written(EventType.AI_RESPONSE_COMPLETE, 2))[1]["text"] == "You said hello there."
+        (event,) = await stage.kept(EventType.PROVIDER_FAULT)
+        assert (event["stage"], event["kind"]) == ("speaking", "timeout")
+
+
+async def test_a_voice_that_says_nothing_is_no_answer(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.voice.empty = 1
+        stage.say("hello there")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert (replies[1]["text"], replies[1]["interrupted"]) == ("You said hello there.", False)
+
+
+async def test_a_cached_line_does_not_overtake_the_voice(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.say("order")
+        await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert stage.voice.asked == ["The cache must wait for this.", GREETING]
+
+
+@pytest.mark.parametrize("items", [[], [TextDelta(" ")], [ToolRequest("x", "not_allowed", {})], [Usage(1, 1, 0)]])
+async def test_a_mind_that_says_nothing_is_stood_in_for(
+    tmp_path: Path, items: list[TextDelta | ToolRequest | Usage]
+) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.mind.items = items
+        stage.say("hello there")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == "You said hello there."
+        assert stage.tools.ran == []
+
+
+async def test_a_hang_up_while_the_call_is_being_made_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with call(tmp_path) as stage:
+        own, owning = stage.journal.own, asyncio.Event()
+
+        async def slow(call_id: str, owner: str) -> Call:
+            owning.set()
+            await asyncio.sleep(0.05)
+            return await own(call_id, owner)
+
+        monkeypatch.setattr(stage.journal, "own", slow)
+        session = stage.begin()
+        await owning.wait()
+        session.on_stop()
+        await stage.ended()
+        await stage.completed()
+        assert (await stage.events())[0].type is EventType.CALL_STATUS
+
+
+async def _handed_over(stage: Stage) -> None:
+    await stage.ended()
+    replies = await stage.kept(EventType.AI_RESPONSE_COMPLETE)
+    assert replies[-1]["text"] == APOLOGY
+    head = await stage.journal.find(CALL)
+    assert head
+    assert head.next == "handoff"
+
+
+async def test_a_voice_that_is_gone_for_good(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.voice.breaks = 9
+        stage.say("hello there")
+        await _handed_over(stage)
+
+
+async def test_ears_that_are_gone_for_good(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.break_ears()
+        await until(lambda: len(stage.ears.opened) == 2, "open again")
+        assert stage.ears.opened[0].closed
+        stage.ears.refusals = 9
+        stage.break_ears()
+        await _handed_over(stage)
+
+
+async def test_ears_that_come_back_have_their_tries_again(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        for n in range(4):
+            stage.break_ears()
+            await until(lambda n=n: len(stage.ears.opened) == n + 2, "open again")  # type: ignore[misc]
+            stage.say("hello")
+            await stage.written(EventType.AI_RESPONSE_COMPLETE, n + 2)
+            await stage.phase("listening")
+
+
+async def test_ears_that_hang_on_opening(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.ears.hang = True
+        stage.begin()
+        await _handed_over(stage)
+
+
+async def test_an_answer_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, ms in (("FILLER_MS", 10), ("APOLOGY_MS", 60), ("APOLOGY_AGAIN_MS", 60)):
+        monkeypatch.setattr(machine, name, ms)
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.tools.gate.clear()
+        stage.say("look")
+        await asyncio.wait_for(asyncio.shield(stage.running), 8)
+        head = await stage.journal.find(CALL)
+        assert head
+        assert head.next == "handoff"
+        kinds = [event["stage"] for event in await stage.kept(EventType.PROVIDER_FAULT)]
+        assert kinds.count("answering") == 2
+
+
+async def test_a_peer_that_never_echoes(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.line.echo = False
+        stage.begin()
+        (reply,) = await stage.written(EventType.AI_RESPONSE_COMPLETE)
+        assert reply["text"] == GREETING
+        await stage.phase("listening")
+
+
+async def test_the_store_is_away_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with call(tmp_path) as stage:
+
+        async def away(call_id: str, owner: str) -> Call:
+            raise StoreUnavailable("away")
+
+        monkeypatch.setattr(stage.journal, "own", away)
+        stage.begin()
+        await stage.ended()
+        assert stage.line.closed
+
+
+async def test_a_bug_of_ours_ends_the_call_in_order(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+
+        async def broken(org: str, phone: str) -> None:
+            raise RuntimeError("a bug")
+
+        stage.lookup = broken
+        stage.begin()
+        await stage.ended()
+        await stage.completed()
+
+
+async def test_a_slow_look_up_greets_a_stranger(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.lookup = lambda org, phone: asyncio.sleep(60)
+        stage.begin()
+        await stage.greeted()
+        (started,) = stage.manager.told
+        assert isinstance(started, Started)
+        assert started.customer is None
