@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Core:
     journal: Journal
     bus: Bus
     hub: Hub
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What is to be closed when the application ends, before the bus and the store."""
 
 
 BuildSessions = Callable[[Core], Awaitable[SessionFactory]]
@@ -239,6 +241,7 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
             for task in tasks:
                 task.cancel()
     finally:
+        await core.closing.aclose()
         await core.bus.aclose()
         await core.store.aclose()
 

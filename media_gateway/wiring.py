@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ from media_gateway.tools.customers import caller_lookup
 from media_gateway.tools.router import Router
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Parts
-from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice
+from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
 from media_gateway.voice.session import CallSession
 from realtime.clock import utcnow
 
@@ -62,10 +63,22 @@ async def build_sessions(core: Core) -> SessionFactory:
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
     desks = {name: Desk(flow, Manager(flow)) for name, flow in flows.items()}
     engines = build_engines(settings)
+    for engine in (engines.ears, engines.mind, engines.voice):
+        if isinstance(engine, Warmable):
+            core.closing.push_async_callback(engine.aclose)
+            await engine.warm()
     tools = Router()
+    find = caller_lookup(core.store)
 
     def choose(wanted: str | None, started: Started) -> Desk:
         return desks[wanted if wanted in desks else choose_flow(flows, started)]
+
+    async def lookup(org: str, phone: str) -> Mapping[str, Any] | None:
+        try:
+            return await find(org, phone)
+        except (KeyError, ValueError, TypeError):
+            log.exception("customer_record_broken", org=org)
+            return None
 
     draft = Parts(
         journal=core.journal,
@@ -76,7 +89,7 @@ async def build_sessions(core: Core) -> SessionFactory:
         tools=tools,
         instance=f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}",
         zone=next(iter(flows.values())).zone,
-        lookup=caller_lookup(core.store),
+        lookup=lookup,
     )
     lines = [draft.filler, draft.apology, draft.cut_off, *greetings(desks)]
     parts = replace(draft, prerendered=await render(engines.voice, lines))

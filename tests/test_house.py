@@ -75,7 +75,7 @@ def test_a_lock_has_hashes_and_names_no_index(name: str) -> None:
 def test_the_container_and_the_functions_run_what_was_tested() -> None:
     def pins(name: str) -> dict[str, str]:
         found = re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", (ROOT / name).read_text(), re.MULTILINE)
-        return {package: version for package, version in found}
+        return dict(found)
 
     tested = pins("requirements.lock")
     for name in ("media_gateway/requirements.lock", "functions/requirements.txt"):

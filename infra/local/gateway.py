@@ -12,8 +12,6 @@ from collections.abc import Coroutine
 from contextlib import suppress
 
 import structlog
-from media_gateway.wiring import build_sessions
-from realtime.records.demo import seed
 
 from infra.local.child import Child, exit_with_parent
 from infra.simulators.config import new_sid
@@ -22,11 +20,14 @@ from infra.simulators.scenario import load_scenario
 from media_gateway import logs
 from media_gateway.app import Core, create_app
 from media_gateway.auth.login import DemoLogin
+from media_gateway.conversation.flow import FlowError
 from media_gateway.providers.catalog import build_engines
 from media_gateway.server import server
 from media_gateway.settings import Settings, SettingsError, load
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.voice.ports import ProviderFault, SessionFactory
+from media_gateway.wiring import build_sessions
+from realtime.records.demo import seed
 
 log = structlog.get_logger()
 
@@ -106,7 +107,11 @@ def main() -> int:
     calls = DemoCalls(settings)
     app = create_app(settings, build_sessions=seeded_sessions, demo_login=demo_login, demo_call=calls.place)
     calls.sessions = app.state.gateway.sessions
-    server(app, settings).run()
+    try:
+        server(app, settings).run()
+    except (FlowError, ProviderFault, OSError) as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+        return 2
     return 0
 
 

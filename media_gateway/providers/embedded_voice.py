@@ -16,6 +16,7 @@ import structlog
 
 from media_gateway.providers import phrase_book
 from media_gateway.providers.pipe import Kind, pack_json
+from media_gateway.providers.spares import Spares
 from media_gateway.providers.worker import Worker, missing
 from media_gateway.voice.ports import ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
 
@@ -24,6 +25,7 @@ _MODULE = "media_gateway.providers.espeak_worker"
 _CLAUSE_SECONDS = 5.0
 _RENDER_SECONDS = 20.0
 _MAX_WAITING = 200
+_SPARES = 2
 log = structlog.get_logger(__name__)
 
 
@@ -33,14 +35,23 @@ class EmbeddedVoice:
     name = _NAME
 
     def __init__(self, module: str = _MODULE) -> None:
-        self._module = module
+        self._spares = Spares(module, _SPARES)
         self._absent = missing("espeakng_loader", "numpy")
+
+    async def warm(self) -> None:
+        """Start processes ahead of the calls that will need them; `aclose` ends them. Raises ProviderFault."""
+        if not self._absent:
+            await self._spares.warm()
+
+    async def aclose(self) -> None:
+        """End what was started ahead; safe to call twice."""
+        await self._spares.aclose()
 
     async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
         """Raises ProviderFault."""
         if self._absent:
             raise ProviderFault(_NAME, "missing", self._absent)
-        speaking = _EmbeddedSpeaking(on_spoken, self._module)
+        speaking = _EmbeddedSpeaking(on_spoken, self._spares)
         try:
             await speaking.start()
         except BaseException:
@@ -87,9 +98,9 @@ class _Clause:
 
 
 class _EmbeddedSpeaking:
-    def __init__(self, on_spoken: Callable[[Spoken], None], module: str) -> None:
+    def __init__(self, on_spoken: Callable[[Spoken], None], spares: Spares) -> None:
         self._on_spoken = on_spoken
-        self._module = module
+        self._spares = spares
         self._waiting: deque[_Clause] = deque()
         self._now: _Clause | None = None
         self._next_id = 0
@@ -102,7 +113,7 @@ class _EmbeddedSpeaking:
 
     async def start(self) -> None:
         """Raises ProviderFault."""
-        self._worker = await Worker.start(self._module, on_message=self._on_message, on_exit=self._on_exit)
+        self._worker = await self._spares.take(self._on_message, self._on_exit)
 
     def say(self, reply: int, clause: int, text: str) -> None:
         """In the order they were said. More than 200 clauses waiting is a caller that has lost its mind: refused."""

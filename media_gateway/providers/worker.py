@@ -66,6 +66,11 @@ class Worker(asyncio.SubprocessProtocol):
             raise ProviderFault(module, "missing", f"its process did not start: {error!r}") from error
         return worker
 
+    def attach(self, on_message: Callable[[Kind, bytes], None], on_exit: Callable[[], None]) -> None:
+        """Hand a process that was started ahead to whoever uses it now."""
+        self._on_message = on_message
+        self._on_exit = on_exit
+
     @property
     def alive(self) -> bool:
         """False once the process has ended or was told to."""

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import structlog
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,6 +28,7 @@ from realtime.bus.port import Bus, BusMessage, PublishFailed
 from realtime.call import Call, Status
 from realtime.clock import Clock, iso, utcnow
 from realtime.events import Draft, EventType
+from realtime.join import join
 from realtime.journal import Journal, Plan, UnknownCall
 from realtime.stores.port import StoreUnavailable
 
@@ -140,7 +142,16 @@ class Webhooks:
         if call.status.terminal:
             return _xml(twiml.hangup())
         self.noticed(call)
-        return self._stream(call, resumed=False)
+        answer = self._stream(call, resumed=False)
+        answer.background = BackgroundTask(self._join, call)
+        return answer
+
+    async def _join(self, call: Call) -> None:
+        """News that came before its call; Twilio need not wait for it."""
+        try:
+            await join(self.journal, self.bus, call)
+        except (PublishFailed, StoreUnavailable):
+            _log.exception("parked_news_waits", call_id=call.call_id)
 
     def _stream(self, call: Call, *, resumed: bool) -> Response:
         token = self.tokens.stream(call_id=call.call_id, org=call.org, resumed=resumed)

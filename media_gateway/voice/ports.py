@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from media_gateway.conversation.model import ListeningProfile
 
@@ -196,6 +196,17 @@ class Voice(Protocol):
 
     async def render(self, text: str) -> bytes:
         """The whole text as mu-law, for the cache of greetings and apologies. Raises ProviderFault."""
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """A provider that can get ready before the first call, and then holds something to let go of."""
+
+    async def warm(self) -> None:
+        """Raises ProviderFault."""
+
+    async def aclose(self) -> None:
+        """Safe to call twice."""
 
 
 # --- the line ------------------------------------------------------------------------------------------------------
