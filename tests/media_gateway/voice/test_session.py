@@ -227,6 +227,7 @@ async def test_hang_up_at_any_moment(tmp_path: Path, moment: str) -> None:
 async def test_engines_that_open_late_are_closed(tmp_path: Path) -> None:
     async with call(tmp_path) as stage:
         stage.ears.hang = True
+        stage.patience = replace(stage.patience, open=60.0)
         session = stage.begin()
         await stage.phase("listening")
         session.on_stop()

@@ -131,7 +131,7 @@ async def test_a_hang_up_while_the_call_is_being_made_ours(tmp_path: Path, monke
         session.on_stop()
         await stage.ended()
         await stage.completed()
-        assert (await stage.events())[0].type is EventType.CALL_STATUS
+        assert (await stage.events())[0].data["status"] == "in_progress"
 
 
 async def _handed_over(stage: Stage) -> None:
