@@ -1,4 +1,8 @@
-"""One Chromium for the folder, one stub a test."""
+"""One Chromium for a module, one stub a test.
+
+Playwright's synchronous interface keeps an event loop running in its thread for as long as it lives: beyond the module
+(a session, say) it would keep every asynchronous test of the same worker from running its own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from tests.browser.stub import Stub, serving
 from tests.conftest import require
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     require(CHROMIUM.exists(), "Chromium", "apt-get install -y --no-install-recommends chromium")
     frontend.ensure(dev=True)

@@ -129,7 +129,10 @@ def test_roles_include_those_before_them() -> None:
     assert not ANN.may("admin")
 
 
-@pytest.mark.parametrize("kept", ["secret", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")])
+HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
+
+
+@pytest.mark.parametrize("kept", ["secret", HASHED], ids=["plain", "hashed"])
 async def test_login(kept: str) -> None:
     login = Login("admin", kept)
     assert (await login("admin", "secret", peer="p")).user == "admin"
