@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import structlog
@@ -32,6 +32,9 @@ _GREETINGS = ("auth", "connect")
 MAX_COMMAND = 16 * 1024
 _COUNT_FOR_S = 60.0
 _log = structlog.get_logger()
+
+
+Before = Callable[[Principal], AbstractAsyncContextManager[object]]
 
 
 class Connection:
@@ -122,20 +125,24 @@ class Connections:
         return len(self._open)
 
     @asynccontextmanager
-    async def open(self, ws: WebSocket) -> AsyncIterator[Connection | None]:
+    async def open(self, ws: WebSocket, before: Before | None = None) -> AsyncIterator[Connection | None]:
         """Let the client in, or refuse it and give None: a foreign origin with 403 and a bad `?token=` (or bearer
-        token) with 401, both before the socket is accepted; without a token, the first message must bring a ticket."""
-        peer = await self._admit(ws)
-        if peer is None:
-            yield None
-            return
-        self._open.add(ws)
-        try:
-            async with peer.guard():
-                yield peer
-        finally:
-            self._open.discard(ws)
-        await _close(ws, 1000, "")
+        token) with 401, both before the socket is accepted; without a token, the first message must bring a ticket.
+
+        `before` is entered when it is known who comes and before they are told that they are in: what is subscribed
+        there misses nothing of what happens after the client's handshake. It ends with the connection."""
+        async with AsyncExitStack() as stack:
+            peer = await self._admit(ws, lambda principal: _entered(stack, before, principal))
+            if peer is None:
+                yield None
+                return
+            self._open.add(ws)
+            try:
+                async with peer.guard():
+                    yield peer
+            finally:
+                self._open.discard(ws)
+            await _close(ws, 1000, "")
 
     async def drain(self) -> None:
         """This instance goes away: everyone is told at once, and comes back to another one."""
@@ -151,7 +158,7 @@ class Connections:
             self._counts[org] = (time.monotonic(), count)
         return count
 
-    async def _admit(self, ws: WebSocket) -> Connection | None:
+    async def _admit(self, ws: WebSocket, before: Callable[[Principal], Awaitable[None]]) -> Connection | None:
         if not self._doors.same_origin(ws.headers):
             await ws.close()  # before accept: HTTP 403
             return None
@@ -165,12 +172,13 @@ class Connections:
             except AuthError as error:
                 await ws.send_denial_response(ApiError(401, str(error)).response())
                 return None
+            await before(principal)
             await ws.accept()
             return Connection(ws, principal, None, self._send_s)
         await ws.accept()
-        return await self._first_message(ws)
+        return await self._first_message(ws, before)
 
-    async def _first_message(self, ws: WebSocket) -> Connection | None:
+    async def _first_message(self, ws: WebSocket, before: Callable[[Principal], Awaitable[None]]) -> Connection | None:
         """`{"type": "auth" | "connect", "ticket": ...}`, or any first command with a `ticket`."""
         try:
             async with asyncio.timeout(self._first_message_s):
@@ -192,10 +200,16 @@ class Connections:
         except StoreUnavailable:
             await _close(ws, INTERNAL, "the store is not reachable")
             return None
+        await before(principal)
         peer = Connection(ws, principal, first, self._send_s)
         if first["type"] in _GREETINGS:
             await peer.send({"type": "authenticated", "user": principal.user})
         return peer
+
+
+async def _entered(stack: AsyncExitStack, before: Before | None, principal: Principal) -> None:
+    if before is not None:
+        await stack.enter_async_context(before(principal))
 
 
 def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:

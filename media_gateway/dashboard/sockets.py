@@ -5,22 +5,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from starlette.websockets import WebSocket
 
+from media_gateway.auth.model import Principal
 from media_gateway.dashboard import metrics
 from media_gateway.dashboard.connection import TOO_SLOW, Connection, Connections
 from media_gateway.dashboard.encoders import Ids, global_message, transcription_message
 from realtime.events import Event, EventType, LiveEvent
-from realtime.hub import Ended, Hub
+from realtime.hub import Ended, Hub, Subscription
 from realtime.journal import Journal
 from realtime.stores.port import StoreUnavailable
 
 MAX_SUBSCRIPTIONS = 64
+START_S = 3.0
 _REMEMBERED_CALLS = 512
 _log = structlog.get_logger()
 
@@ -121,20 +123,32 @@ class EventsSocket:
 
     async def serve(self, ws: WebSocket) -> None:
         """One connection."""
-        async with self._connections.open(ws) as peer:
+        subscriptions: list[Subscription] = []
+
+        @asynccontextmanager
+        async def subscribed(principal: Principal) -> AsyncIterator[None]:
+            """ "From now on" begins before the client hears that it is connected."""
+            async with aclosing(self._hub.subscribe("*", org=principal.org, replay=False)) as events:
+                subscriptions.append(events)
+                with suppress(TimeoutError):  # the store is away: what is missed is in the REST journal
+                    async with asyncio.timeout(START_S):
+                        await events.heads()
+                yield
+
+        async with self._connections.open(ws, subscribed) as peer:
             if peer is None:
                 return
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(peer))
+                watch = group.create_task(self._watch(peer, subscriptions[0]))
                 async for command in peer.commands():
                     if command["type"] not in ("auth", "connect", "subscribe"):
                         await peer.send({"type": "error", **_error("bad_request", "This socket takes no commands.")})
                 watch.cancel()
 
-    async def _watch(self, peer: Connection) -> None:
+    async def _watch(self, peer: Connection, events: Subscription) -> None:
         org = peer.principal.org
         calls = Calls(self._journal)
-        async with peer.guard(), aclosing(self._hub.subscribe("*", org=org, replay=False)) as events:
+        async with peer.guard():
             async for event in events:
                 if not calls.is_news(event):
                     continue

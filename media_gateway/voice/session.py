@@ -235,10 +235,8 @@ class CallSession:
         turn = self.turns.turn
         self.mouth.begin(turn)
         self._tell(machine.Opened())
-        if kept:
-            self._answering.tell(turn, Quiet(hello.now), self._parts.cut_off)
-        else:
-            self._answering.tell(turn, hello)
+        # To a conversation that is under way a second `Started` means: taken over, go on.
+        self._answering.tell(turn, hello, self._parts.cut_off if kept else "")
         self._open_engine(self.mouth)
         self._open_engine(self.ear)
         try:

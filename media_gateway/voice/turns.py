@@ -25,6 +25,8 @@ HOLD_MS = 900
 """How long a hold waits for more words before speech goes on."""
 MAX_HOLDS = 3
 IDLE_MS = 9_000
+TYPING_IDLE_MS = 60_000
+"""Somebody who types is not silent: they are thinking and looking for keys."""
 DEAF_MS = 30_000
 """However much sound and however many half words there are: after this long without a whole utterance we speak."""
 KEYS_MS = 1_500
@@ -279,6 +281,8 @@ def _step(turns: Turns, event: TurnEvent) -> Next:
             return _sound(replace(turns, sounding=on))
         case Words(text):
             return _words(turns, text)
+        case Utterance(typed=True):
+            return _utterance(replace(turns, sounding=False, idle_ms=TYPING_IDLE_MS), event)
         case Utterance():
             return _utterance(replace(turns, sounding=False), event)
         case Key(digit):

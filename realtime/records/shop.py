@@ -96,7 +96,7 @@ DEFAULT_SHOP = Shop(
         Service("inspection", "state inspection", 60),
         Service("diagnostics", "engine check", 60),
     ),
-    hours=(_WEEKDAY, _WEEKDAY, _WEEKDAY, _WEEKDAY, _WEEKDAY, (time(9), time(15)), (time(10), time(16))),
+    hours=(_WEEKDAY, _WEEKDAY, _WEEKDAY, _WEEKDAY, _WEEKDAY, (time(9), time(17)), (time(10), time(16))),
 )
 
 

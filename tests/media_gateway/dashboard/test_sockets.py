@@ -276,3 +276,18 @@ async def _watched(running: Running, key: str) -> None:
     """The subscription has found what was there before it."""
     await running.until(lambda: running.gateway.core.hub.subscriptions.get(key))
     await asyncio.sleep(0.05)
+
+
+async def test_from_now_on_begins_with_the_handshake(tmp_path: Path) -> None:
+    """A call that opens the moment a client is connected is seen from its first event."""
+    async with gateway(tmp_path) as running:
+        for n in range(20):
+            async with running.socket(f"/ws/events?token={access(running)}") as ws:
+                ringing = Draft(EventType.CALL_STATUS, {"status": "ringing"}, "status:ringing", iso(utcnow()))
+                await running.gateway.core.journal.open(Call(call_id=f"CA{n}"), (ringing,))
+                first = await told(ws)
+                assert (first["event"], first["data"]["session_id"], first["data"]["seq"]) == (
+                    "call_status",
+                    f"CA{n}",
+                    1,
+                )

@@ -340,7 +340,7 @@ async def test_moving_away(tmp_path: Path) -> None:
         stage.resumed, stage.manager, stage.line = True, Manager(), Line()
         stage.begin()
         replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 3)
-        assert replies[2]["text"] == "Sorry, we were cut off. Are you there?"
+        assert replies[2]["text"] == "Sorry, we were cut off. Hello."
         assert [reply["turn"] for reply in replies] == [0, 1, 2]
         assert isinstance(stage.manager.told[0], Quiet)
         history = [(line.role, line.text) for line in stage.mind.thoughts[-1].history]

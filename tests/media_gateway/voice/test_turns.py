@@ -351,3 +351,10 @@ def test_an_interjection_alone_never_cuts(events: list[TurnEvent]) -> None:
         commands = watch.feed(event)
         if phase is not Phase.LISTENING:
             assert not any(isinstance(command, Cut | Hold) for command in commands)
+
+
+def test_somebody_who_types_is_given_time() -> None:
+    _, commands = play([*GREETED, Utterance("book me in", typed=True), AudioBegan(), PlayedOut()])
+    assert Arm("idle", machine.TYPING_IDLE_MS) in commands
+    _, commands = play([*GREETED, Utterance("book me in"), AudioBegan(), PlayedOut()])
+    assert Arm("idle", machine.IDLE_MS) in commands

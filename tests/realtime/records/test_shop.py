@@ -16,7 +16,7 @@ FRIDAY, SATURDAY, SUNDAY = date(2026, 11, 20), date(2026, 11, 21), date(2026, 11
 def test_the_grid_is_every_half_hour_of_opening() -> None:
     friday = DEFAULT_SHOP.grid(FRIDAY)
     assert (friday[0], friday[1], friday[-1], len(friday)) == ("08:00", "08:30", "17:30", 20)
-    assert DEFAULT_SHOP.grid(SATURDAY)[-1] == "14:30"
+    assert DEFAULT_SHOP.grid(SATURDAY)[-1] == "16:30"
     week = (*DEFAULT_SHOP.hours[:6], None)
     assert replace(DEFAULT_SHOP, hours=week).grid(SUNDAY) == ()
 
