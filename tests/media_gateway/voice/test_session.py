@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from media_gateway.conversation.model import HeardDigits, HeardText, ListeningProfile, Quiet
+from media_gateway.conversation.model import HeardDigits, HeardText, ListeningProfile
 from media_gateway.voice import turns as machine
 from media_gateway.voice.ports import (
     Final,
@@ -342,7 +342,7 @@ async def test_moving_away(tmp_path: Path) -> None:
         replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 3)
         assert replies[2]["text"] == "Sorry, we were cut off. Hello."
         assert [reply["turn"] for reply in replies] == [0, 1, 2]
-        assert isinstance(stage.manager.told[0], Quiet)
+        assert isinstance(stage.manager.told[0], Started)
         history = [(line.role, line.text) for line in stage.mind.thoughts[-1].history]
         assert history == [
             ("assistant", GREETING),
