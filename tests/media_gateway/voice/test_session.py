@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from media_gateway.conversation.model import HeardDigits, HeardText, ListeningProfile
+from media_gateway.conversation.model import HeardDigits, HeardText, ListeningProfile, Started
 from media_gateway.voice import turns as machine
 from media_gateway.voice.ports import (
     Final,
