@@ -6,7 +6,8 @@ call_status            {status, call_end_time, reason}
 final_transcript       {turn, speaker: "user", text, confidence}
 ai_response_complete   {turn, speaker: "assistant", text, full_text, interrupted, heard_ms}; `text` is what was heard
 tool_call              {turn, tool, arguments, result, ok, ms}
-state_changed          {turn, state, intent, slots, why, input}; `input` is what the conversation manager was told
+state_changed          {turn, state, intent, slots, why, path, input}; `input` is what the conversation manager was
+                       told, `path` the (state, intent) pairs that it led through
 escalation             {turn, reason}
 handoff                {outcome, to}
 dtmf                   {turn, digit}

@@ -111,9 +111,11 @@ class Journal:
         change: Mapping[str, Any] | None = None,
         key: str,
         ts: str,
+        term: int | None = None,
     ) -> Appended:
         """End the call: `call_status` then `call_completed`, consecutive, in one commit. Once a call: whoever comes
-        later changes nothing. The head stays `active` until `retire`, so that every watcher sees the end."""
+        later changes nothing. With `term`, only by the owner of that term (else Fenced). The head stays `active` until
+        `retire`, so that every watcher sees the end."""
         ended_at = call_data.get("call_end_time") or ts
         data = await records.save(self._store, call_id, call_data, self._expiry())
         news = {"status": status.value, "call_end_time": ended_at, "reason": None}
@@ -126,7 +128,7 @@ class Journal:
             # Ended, and maybe completed too long ago for the tail: then the key of the completion is taken.
             return Plan((completed,) if call.status.terminal else (ended, completed), change)
 
-        return await self.update(call_id, decide)
+        return await self.update(call_id, decide, term=term)
 
     async def own(self, call_id: str, owner: str) -> Call:
         """Make `owner` the one who may write for the media; `owner_term` of the result fences everyone before."""

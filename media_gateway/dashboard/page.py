@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -34,7 +35,7 @@ class Page:
         """For the application."""
         routes: list[BaseRoute] = [Route("/", self.index, methods=["GET"])]
         if self._static.is_dir():
-            routes.append(Mount("/static", StaticFiles(directory=self._static)))
+            routes.append(Mount("/static", Files(directory=self._static)))
         return routes
 
     async def index(self, request: Request) -> Response:
@@ -61,6 +62,15 @@ class Page:
                 "frame-ancestors 'none'",
             )
         )
+
+
+class Files(StaticFiles):
+    """Asked for anew each time (304 while nothing changed): after an upgrade no browser may mix two versions."""
+
+    def file_response(self, *args: Any, **more: Any) -> Response:
+        response = super().file_response(*args, **more)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _digest(text: str) -> str:

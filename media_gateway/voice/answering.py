@@ -178,16 +178,20 @@ class Answering:
 
     def _write_state(self, turn: int, before: ConversationState, step: Step, event: Input) -> None:
         after = step.state
+        # One input may lead through several states ("intent_detection > slot_collection"): the way there counts too.
+        path = after.memory.get("path") or [[after.state.value, after.intent]]
         data = {
             "turn": turn,
             "state": after.state.value,
             "intent": after.intent,
             "slots": dict(after.slots),
             "why": step.directive.why,
+            "path": path,
             "input": {"kind": type(event).__name__, **asdict(event)},
         }
         self._scribe.note(EventType.STATE_CHANGED, data, change={"conversation_state": after.to_dict()})
-        log.info("state", call_id=self._context.get("call_id"), state=after.state.value, intent=after.intent)
+        for state, intent in path:
+            log.info("state", call_id=self._context.get("call_id"), state=state, intent=intent)
         if after.state is State.ESCALATION and before.state is not State.ESCALATION:
             self._scribe.note(EventType.ESCALATION, {"turn": turn, "reason": after.escalation_reason})
             log.info("escalation", call_id=self._context.get("call_id"), reason=after.escalation_reason)

@@ -51,5 +51,6 @@ async def finish(
         },
         key="end",
         ts=ended_at,
+        term=term,
     )
     parts.audience.notice(appended.call.to_dict())

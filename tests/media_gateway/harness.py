@@ -171,7 +171,7 @@ class Running:
     async def until(self, holds: Callable[[], object]) -> None:
         """Poll: what tests wait for here has no event of its own."""
         async with asyncio.timeout(5):
-            while not holds():  # noqa: ASYNC110
+            while not holds():
                 await asyncio.sleep(0.005)
 
     async def journal_size(self) -> int:
