@@ -102,7 +102,7 @@ def main() -> int:
         print(problem, file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return 2
     exit_with_parent()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, people=sys.stdout.isatty())
     demo_login = DemoLogin(settings.admin_username, code=os.environ.get("CALLBOARD_DEMO_CODE"))
     calls = DemoCalls(settings)
     app = create_app(settings, build_sessions=seeded_sessions, demo_login=demo_login, demo_call=calls.place)

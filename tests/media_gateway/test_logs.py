@@ -62,3 +62,15 @@ def test_uvicorn_names_no_url(caplog: pytest.LogCaptureFixture) -> None:
     errors.error("something else")
     assert [record.getMessage() for record in caplog.records] == ["something else"]
     assert len(errors.filters) == 1
+
+
+def test_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", people=True)
+    structlog.get_logger().info("call_started", call_id="CA1")
+    logging.getLogger("realtime.hub").warning("head_poisoned", extra={"why": "KeyError"})
+    first, second = capsys.readouterr().out.splitlines()
+    assert "call_started" in first
+    assert "call_id=CA1" in first
+    assert "{" not in first
+    assert "head_poisoned" in second
+    assert "why=KeyError" in second

@@ -272,6 +272,8 @@ async def test_an_owner_of_the_past_is_fenced(journal: Journal, store: Spy) -> N
         await journal.append("CA1", [draft("late")], term=first.owner_term)
     with pytest.raises(Fenced):
         await other.append("CA1", [draft("late")], term=first.owner_term)
+    with pytest.raises(Fenced):
+        await journal.complete("CA1", Status.COMPLETED, call_data=RECORD, key="end", ts=TS, term=first.owner_term)
     await journal.append("CA1", [draft("supervisor")])
     await another(store).own("CA1", "instance-c")
     await other.append("CA1", [draft("term 3")], term=second.owner_term + 1)
