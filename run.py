@@ -37,6 +37,7 @@ def main() -> int:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
     }
+    environment["CALLBOARD_STARTED_IN"] = os.getcwd()
     command = [str(python), "-m", "infra.cli", *sys.argv[1:]]
     os.chdir(ROOT)
     if os.name == "nt":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from types import FrameType
+from typing import TypeVar
 
 import structlog
 import uvicorn
@@ -99,6 +100,16 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def server(app: Starlette, settings: Settings, *, host: str | None = None, port: int | None = None) -> DrainingServer:
+Kind = TypeVar("Kind", bound=DrainingServer)
+
+
+def server(
+    app: Starlette,
+    settings: Settings,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    kind: type[Kind] = DrainingServer,  # type: ignore[assignment]
+) -> Kind:
     """The server of an application made by `create_app`; `run()` or `await serve()` it."""
-    return DrainingServer(config(app, settings, host=host, port=port), app.state.gateway)
+    return kind(config(app, settings, host=host, port=port), app.state.gateway)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -25,14 +26,28 @@ app = typer.Typer(
 flows_app = typer.Typer(help="The conversations, as data.", no_args_is_help=True)
 app.add_typer(flows_app, name="flows")
 
-out = Console()
-err = Console(stderr=True)
+
+def console(stream: TextIO) -> Console:
+    """As wide as the terminal; without one nothing is wrapped: a script or a file wants whole lines."""
+    return Console(file=stream, width=None if stream.isatty() else 10_000)
+
+
+out = console(sys.stdout)
+err = console(sys.stderr)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
+def here(path: str) -> str:
+    """A path as the user meant it: run.py has changed to the repository's folder. A bare name stays one."""
+    started_in = os.environ.get("CALLBOARD_STARTED_IN")
+    bare = os.sep not in path and not path.endswith((".yaml", ".yml")) and not path.startswith(".")
+    return path if started_in is None or (bare and not Path(started_in, path).exists()) else str(Path(started_in, path))
+
+
 def run(work: Any) -> Any:
     """Run a coroutine; what a user did wrong or what is missing becomes one clear line and exit code 1."""
+    from infra.cli.simulating import Unreachable
     from infra.local.system import DidNotStart
     from infra.simulators.fields import ScenarioError
     from media_gateway.settings import SettingsError
@@ -44,7 +59,7 @@ def run(work: Any) -> Any:
     except ScenarioError as problem:
         err.print(f"[red]{problem}[/]")
         raise typer.Exit(2) from None
-    except (SettingsError, DidNotStart) as problem:
+    except (SettingsError, DidNotStart, Unreachable) as problem:
         err.print(f"[red]{problem}[/]")
         raise typer.Exit(1) from None
 
@@ -113,7 +128,7 @@ def simulate_call(
     if names:
         simulating.list_scenarios(out, as_json=as_json)
         return
-    verdict = run(simulating.simulate_call(err, scenario, url, wav, quiet=as_json))
+    verdict = run(simulating.simulate_call(err, here(scenario), url, wav and Path(here(str(wav))), quiet=as_json))
     if as_json:
         sys.stdout.write(json.dumps(verdict.to_dict(), indent=1) + "\n")
     else:

@@ -134,11 +134,14 @@ def _answer(console: Console, answer: Mapping[str, Any], *, as_json: bool) -> No
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
         return
+    # What the assistant says is the output; how it came to it goes beside, to standard error.
+    aside = Console(stderr=True, width=None if sys.stderr.isatty() else 10_000)
     for tool in answer["tools"]:
-        console.print(f"[magenta]{tool['name']}[/] {tool['arguments']} -> {'ok' if tool['ok'] else 'no'}")
-    console.print(f"[green]{answer['say']}[/]")
+        aside.print(f"  [dim]{tool['name']} {tool['arguments']} -> {'ok' if tool['ok'] else 'no'}[/]", highlight=False)
+    console.print(f"[green]{answer['say']}[/]", highlight=False)
     slots = " ".join(f"{key}={value}" for key, value in answer["slots"].items())
-    console.print(f"[dim]{answer['state']} · {answer['intent'] or '-'} · {slots or '-'} · {answer['why']}[/]")
+    line = " · ".join(part for part in (answer["state"], answer["intent"], slots) if part)
+    aside.print(f"  [dim]{line}[/]", highlight=False)
 
 
 def check_flows(console: Console, *, as_json: bool) -> int:

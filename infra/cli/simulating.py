@@ -9,9 +9,12 @@ import tempfile
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import httpx2
 from rich.console import Console
 from rich.table import Table
+from websockets.exceptions import WebSocketException
 
+from infra.local.demo_calls import TYPED
 from infra.local.simulate import Target, Verdict, simulate
 from infra.local.system import LocalSystem, free_port
 from infra.simulators.report import Entry
@@ -22,19 +25,44 @@ from media_gateway.settings import load
 async def simulate_call(console: Console, name: str, url: str | None, wav: Path | None, *, quiet: bool) -> Verdict:
     """Against `url`, or a system of its own that is gone afterwards."""
     scenario = load_scenario(name)
+    if wav is not None:
+        _make(wav)
 
     def tell(entry: Entry) -> None:
         if not quiet:
             console.print(f"[dim]{entry.at_ms / 1000:7.1f} s[/] {entry.what} {_short(entry)}")
 
     if url:
-        return await simulate(_target_at(url, wav), scenario, tell)
+        try:
+            return await simulate(_target_at(url, wav), scenario, tell)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, WebSocketException) as problem:
+            reason = str(problem) or type(problem).__name__
+            remedy = "Is a system running there? `python3 run.py` starts one at http://127.0.0.1:8080."
+            raise Unreachable(f"--url {url} could not be used: {reason}. {remedy}") from problem
     with tempfile.TemporaryDirectory(prefix="callboard-") as folder:
-        system = LocalSystem(port=free_port(), functions_port=free_port(), data_dir=Path(folder))
+        # Standard output is the verdict's alone: scripts read it.
+        system = LocalSystem(
+            port=free_port(),
+            functions_port=free_port(),
+            data_dir=Path(folder),
+            environment={"LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING"},
+            output=sys.stderr.fileno(),
+        )
         if not quiet:
             console.print("Starting a system for this call ...")
         async with system:
             return await simulate(target_of(system, wav), scenario, tell)
+
+
+class Unreachable(Exception):
+    """What was named cannot be used; the text says what to do."""
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise Unreachable(f"--wav {folder}: no folder can be made there ({problem.strerror})") from problem
 
 
 def target_of(system: LocalSystem, wav: Path | None = None) -> Target:
@@ -69,7 +97,7 @@ def _short(entry: Entry) -> str:
 
 def list_scenarios(console: Console, *, as_json: bool) -> None:
     """Name and description of each."""
-    rows = [(name, load_scenario(name).description) for name in scenario_names()]
+    rows = [(name, load_scenario(name).description) for name in scenario_names() if name != TYPED]
     if as_json:
         sys.stdout.write(json.dumps([{"name": name, "description": text} for name, text in rows], indent=1) + "\n")
         return

@@ -31,13 +31,17 @@ class Child:
         self.process = process
 
     @classmethod
-    async def start(cls, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """`python -m arguments...`, in a session of its own: Ctrl-C reaches it only through us."""
+    async def start(
+        cls, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, output: int | None = None
+    ) -> Child:
+        """`python -m arguments...`, in a session of its own: Ctrl-C reaches it only through us. `output`: the file
+        descriptor of its standard output, else ours."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             *arguments,
             stdin=asyncio.subprocess.PIPE,
+            stdout=output,
             env=dict(environment),
             start_new_session=True,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local.system import DidNotStart, LocalSystem
+from media_gateway.auth.doors import loopback
 from media_gateway.providers.catalog import describe
 from media_gateway.settings import Settings
 
@@ -75,9 +76,21 @@ def _welcome(console: Console, system: LocalSystem) -> None:
     console.print()
     console.print(f"  [bold]Dashboard:[/] {login_url(system)}", highlight=False, soft_wrap=True)
     console.print('  (logs you in once, from this machine; press "Start a demo call" there. Ctrl-C stops.)')
+    if "ADMIN_PASSWORD" in system.settings.generated:
+        name, file = system.settings.admin_username, system.settings.callboard_data_dir / "dev-secrets.json"
+        console.print(f"  Later: log in as {name} with the admin_password in {file}", highlight=False)
+    _warn_of_the_outside(console, system.settings)
     console.print(f"  Phone calls come in at {system.settings.base_url}/api/v1/voice/incoming", highlight=False)
     console.print(f"  Webhooks come in at {system.functions_url}/elevenlabs_webhook", highlight=False)
     console.print()
+
+
+def _warn_of_the_outside(console: Console, settings: Settings) -> None:
+    """A public address with made-up secrets would be answered with refusals only."""
+    made_up = sorted(settings.generated & {"TWILIO_AUTH_TOKEN", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD"})
+    if made_up and not loopback(settings.public_host):
+        names = ", ".join(made_up)
+        console.print(f"  [yellow]From outside nothing is answered yet: set {names} and start again.[/]")
 
 
 def _port(name: str, default: int) -> int:

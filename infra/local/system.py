@@ -42,6 +42,8 @@ class LocalSystem:
     functions_port: int
     data_dir: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    output: int | None = None
+    """File descriptor of the parts' logs; None: our standard output."""
     demo_code: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     settings: Settings = field(init=False)
     children: list[Child] = field(default_factory=list)
@@ -92,7 +94,7 @@ class LocalSystem:
         environment = self._child_environment()
         try:
             for name in ("gateway", "functions_host"):
-                self.children.append(await Child.start(name, [f"infra.local.{name}"], environment))
+                self.children.append(await Child.start(name, [f"infra.local.{name}"], environment, output=self.output))
             await asyncio.gather(self._ready("gateway", self.url), self._ready("functions_host", self.functions_url))
         except BaseException:
             await self.aclose()

@@ -35,9 +35,9 @@ _LABELS = {
     ("speaking", "embedded"): "demo (espeak-ng)",
 }
 _KEYS = {
-    "hearing": "DEEPGRAM_API_KEY for Deepgram",
-    "thinking": "OPENAI_API_KEY for OpenAI",
-    "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY for a human voice",
+    "hearing": "DEEPGRAM_API_KEY will change it (not in this version yet)",
+    "thinking": "OPENAI_API_KEY will change it (not in this version yet)",
+    "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY will change it (not in this version yet)",
 }
 
 
@@ -55,7 +55,7 @@ def build_engines(settings: EngineSettings) -> Engines:
 
 
 def describe(settings: EngineSettings) -> list[str]:
-    """A line for each stage: `hearing: demo (pocketsphinx) · set DEEPGRAM_API_KEY for Deepgram`."""
+    """A line for each stage: `hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY will change it ...`."""
     chosen = {
         "hearing": settings.callboard_stt,
         "thinking": settings.callboard_llm,
@@ -64,7 +64,7 @@ def describe(settings: EngineSettings) -> list[str]:
     lines: list[str] = []
     for stage, choice in chosen.items():
         label = _LABELS.get((stage, choice))
-        lines.append(f"{stage}: {label} · set {_KEYS[stage]}" if label else f"{stage}: {choice}")
+        lines.append(f"{stage}: {label} · {_KEYS[stage]}" if label else f"{stage}: {choice}")
     return lines
 
 

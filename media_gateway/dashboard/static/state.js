@@ -156,6 +156,8 @@ async function resume() {
 /** @param {string | null} id */
 export function open(id) {
   openId.value = id;
+  // In the address, so that a reload or a link to a colleague shows the same call.
+  history.replaceState(null, "", id ? `#call/${encodeURIComponent(id)}` : location.pathname);
   if (id && !calls.value.get(id)?.loaded) void catchUp(id);
 }
 
@@ -170,10 +172,22 @@ export async function startDemo(body) {
   return id;
 }
 
+/** @returns {string | null} the call that the address names */
+function addressed() {
+  const found = /^#call\/(.+)$/.exec(location.hash);
+  try {
+    return found ? decodeURIComponent(found[1]) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Start following the calls. @returns {() => void} stop, and forget what was seen */
 export function follow() {
   void api.about().then((answer) => (about.value = answer)).catch(() => (about.value = null));
   void refreshList();
+  const wanted = addressed();
+  if (wanted) open(wanted);
   const stop = connectEvents({
     onMessage,
     onOpen: (again) => {

@@ -98,3 +98,24 @@ def test_an_engine_that_is_asked_for_and_cannot_be_had_is_not_replaced(tmp_path:
 def test_the_scenarios_are_listed() -> None:
     names = [row["name"] for row in json.loads(callboard("simulate-call", "--list", "--json").stdout)]
     assert {"book_oil_change", "barge_in", "cut_midway", "silent_caller"} <= set(names)
+
+
+def test_nothing_that_answers_there_is_said_in_a_line(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.1:9", "nonsense"):
+        done = callboard("simulate-call", "--url", url, "--json", CALLBOARD_DATA_DIR=str(tmp_path))
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert f"--url {url} could not be used" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.call
+@pytest.mark.xdist_group("calls")
+def test_a_call_prints_its_verdict_and_nothing_else(tmp_path: Path) -> None:
+    sounds = tmp_path / "sounds"
+    done = callboard("simulate-call", "--scenario", "hang_up_midway", "--wav", str(sounds), "--json", LOG_LEVEL="INFO")
+    verdict = json.loads(done.stdout)
+    assert (done.returncode, verdict["ok"], verdict["status"]) == (0, True, "completed")
+    assert verdict["received"]["/ws/events"] >= verdict["received"]["journal"]
+    assert verdict["latencies"]["first_media_ms"] is not None
+    assert Path(verdict["wav"]).parent == sounds

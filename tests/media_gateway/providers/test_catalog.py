@@ -40,8 +40,8 @@ def test_a_provider_that_was_asked_for_is_never_replaced_in_silence(settings: _S
 
 def test_the_start_screen_says_what_serves_each_stage_and_what_would_change_it() -> None:
     assert describe(_Settings()) == [
-        "hearing: demo (pocketsphinx) · set DEEPGRAM_API_KEY for Deepgram",
-        "thinking: demo (scripted) · set OPENAI_API_KEY for OpenAI",
-        "speaking: demo (espeak-ng) · set DEEPGRAM_API_KEY or ELEVENLABS_API_KEY for a human voice",
+        "hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY will change it (not in this version yet)",
+        "thinking: demo (scripted) · OPENAI_API_KEY will change it (not in this version yet)",
+        "speaking: demo (espeak-ng) · DEEPGRAM_API_KEY or ELEVENLABS_API_KEY will change it (not in this version yet)",
     ]
     assert describe(_Settings(callboard_stt="deepgram"))[0] == "hearing: deepgram"
