@@ -25,6 +25,13 @@ class _DenialIsNoError(logging.Filter):
         return record.msg != _SPURIOUS
 
 
+class _NotEveryMessage(logging.Filter):
+    """A line for every event that every dashboard was sent is for machines; a person's terminal would drown in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "broadcast"
+
+
 class _Handler(logging.StreamHandler[Any]):
     """Ours, to be told from those that others have put on the root logger."""
 
@@ -57,6 +64,8 @@ def configure(level: str = "INFO", *, people: bool = False) -> None:
         cache_logger_on_first_use=False,
     )
     handler = _Handler(sys.stdout)
+    if people:
+        handler.addFilter(_NotEveryMessage())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *finish],
@@ -80,4 +89,6 @@ def _severity(_logger: Any, method: str, event: structlog.typing.EventDict) -> s
     """Cloud Logging calls the level `severity` and the text `message`."""
     event["severity"] = {"warn": "WARNING", "exception": "ERROR"}.get(method, method.upper())
     event["message"] = event.pop("event")
+    if "event_type" in event:  # `event` is structlog's own name for the text, until here
+        event["event"] = event.pop("event_type")
     return event

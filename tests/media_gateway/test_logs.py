@@ -68,9 +68,17 @@ def test_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", people=True)
     structlog.get_logger().info("call_started", call_id="CA1")
     logging.getLogger("realtime.hub").warning("head_poisoned", extra={"why": "KeyError"})
+    logging.getLogger("realtime.hub").info("broadcast", extra={"event_type": "idle", "clients": 1})
     first, second = capsys.readouterr().out.splitlines()
     assert "call_started" in first
     assert "call_id=CA1" in first
     assert "{" not in first
     assert "head_poisoned" in second
     assert "why=KeyError" in second
+
+
+def test_a_broadcast_names_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO")
+    logging.getLogger("realtime.hub").info("broadcast", extra={"event_type": "idle", "clients": 2})
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert (line["message"], line["event"], line["clients"]) == ("broadcast", "idle", 2)
