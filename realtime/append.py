@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from realtime.backoff import delay
 from realtime.call import Call
 from realtime.clock import Clock, iso
-from realtime.events import Event
+from realtime.events import Event, EventType
 from realtime.paths import digest, is_id
 from realtime.plan import Plan, Settled, settle
 from realtime.stores.port import Conflict, Create, DocumentStore, Put, StoreUnavailable
@@ -31,7 +31,7 @@ class UnknownCall(LookupError):
 
 
 class Fenced(Exception):
-    """Another owner has taken the call over; this one may not write for the media any more."""
+    """Another owner has taken the call over, or it is over: this one may not write for the media any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,10 @@ def alias_writes(call: Call, aliases: Sequence[str]) -> list[Create]:
         if not is_id(alias):
             raise ValueError(f"{alias!r} cannot be the id of a call")
     return [Create(f"aliases/{a}", {"call_id": call.call_id, "expire_at": call.expire_at}) for a in aliases]
+
+
+def _completes(plan: Plan) -> bool:
+    return any(draft.type is EventType.CALL_COMPLETED for draft in plan.drafts)
 
 
 def _idem_path(call_id: str, key: str) -> str:
@@ -132,6 +136,8 @@ class Append:
         """One compare-and-set; None when it lost."""
         call, version = await self._head()
         plan = self._decide(call)
+        if plan and self._term is not None and call.status.terminal and not _completes(plan):
+            raise Fenced(f"call {self._call_id} is over ({call.status.value}); its owner has nothing more to write")
         settled = settle(call, plan, spent=self._spent, now=iso(self._clock())) if plan else None
         if plan is None or settled is None:
             return Appended(call)

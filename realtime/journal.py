@@ -95,7 +95,7 @@ class Journal:
         """Do what `decide` plans for the head, in one commit; `decide` is pure and is asked again after every lost
         compare-and-set. A plan of None does nothing.
 
-        Raises UnknownCall; Fenced when `term` is not the owner's term any more; Conflict when one of the plan's own
+        Raises UnknownCall; Fenced when `term` is not the owner's term any more or the call is over; Conflict when one of the plan's own
         writes lost, or an id in its change names another call; StoreUnavailable after bounded retries.
         """
         lock = self._locks.setdefault(call_id, asyncio.Lock())

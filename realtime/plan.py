@@ -14,6 +14,9 @@ from realtime.stores.port import Write
 TAIL_EVENTS = 8
 TAIL_BYTES = 16 * 1024
 
+AFTER_THE_END = frozenset({EventType.CALL_COMPLETED, EventType.ANALYSIS_READY, EventType.COMMAND})
+"""What may still be said of a call that is over: its record, what was found out later, what became of a command."""
+
 _SETTABLE = frozenset(f.name for f in fields(Call)) - {"call_id", "org", "epoch", "seq", "tail", "last_updated"}
 
 
@@ -41,14 +44,17 @@ def settle(call: Call, plan: Plan, *, spent: Collection[str], now: str) -> Settl
 
     A draft whose key is in `spent` (or twice in the plan) is dropped; when that leaves no draft, the change and the
     writes that came with them were made before too. News of a status that the call already has, or has left behind,
-    is dropped as well, unless it is the first line of the journal; the change that came with it still holds.
+    is dropped as well, unless it is the first line of the journal; the change that came with it still holds. Of a
+    call that is over only `AFTER_THE_END` may be told: when that leaves no draft, nothing of the plan is done.
 
     Raises ValueError when `change` names a field that is not to be set.
     """
     fresh = _fresh(plan.drafts, spent)
     if plan.drafts and not fresh:
         return None
-    head, kept = _advance(call, fresh)
+    head, kept, late = _advance(call, fresh)
+    if late and not kept:
+        return None
     head = _changed(head, plan.change or {})
     if not kept and not plan.writes and head == call:
         return None
@@ -68,9 +74,9 @@ def _fresh(drafts: Sequence[Draft], spent: Collection[str]) -> list[Draft]:
     return list(by_key.values())
 
 
-def _advance(call: Call, drafts: Sequence[Draft]) -> tuple[Call, list[Draft]]:
-    """The head with the status that the drafts lead to, and the drafts without stale news."""
-    head, kept = call, list[Draft]()
+def _advance(call: Call, drafts: Sequence[Draft]) -> tuple[Call, list[Draft], int]:
+    """The head with the status that the drafts lead to, the drafts without stale news, and how many came too late."""
+    head, kept, late = call, list[Draft](), 0
     for draft in drafts:
         if draft.type is EventType.CALL_STATUS:
             news = Status(draft.data["status"])
@@ -79,8 +85,11 @@ def _advance(call: Call, drafts: Sequence[Draft]) -> tuple[Call, list[Draft]]:
             if status is head.status and not first:
                 continue
             head = _with_status(head, status, draft.data.get("call_end_time") or draft.ts)
+        elif head.status.terminal and draft.type not in AFTER_THE_END:
+            late += 1
+            continue
         kept.append(draft)
-    return head, kept
+    return head, kept, late
 
 
 def _with_status(head: Call, status: Status, ended_at: str) -> Call:

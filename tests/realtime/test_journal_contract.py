@@ -333,6 +333,35 @@ async def test_a_call_that_ended_without_its_record_still_gets_it(journal: Journ
     assert (done.call.status, done.call.ended_at) == (Status.NO_ANSWER, TS)
 
 
+async def test_the_owner_of_a_call_that_was_completed_from_outside_is_fenced(journal: Journal, store: Spy) -> None:
+    await journal.open(CALL)
+    term = (await journal.own("CA1", "instance-a")).owner_term
+    await another(store).complete("CA1", Status.CANCELED, call_data=RECORD, key="hook", ts=TS)
+    booking = [Create("slots/1", {"by": "CA1"})]
+    for one in (journal, another(store)):
+        with pytest.raises(Fenced, match="is over"):
+            await one.append("CA1", [draft("late")], writes=booking, term=term)
+        with pytest.raises(Fenced, match="is over"):
+            await one.append("CA1", [], change={"flow": "x"}, term=term)
+        late = await one.complete("CA1", Status.COMPLETED, call_data=RECORD, key="end", ts=TS, term=term)
+        assert (late.events, late.call.status) == ((), Status.CANCELED)
+    assert await store.get("slots/1") == [None]
+    assert [event.type for event in await check_log(journal)] == ["call_status", "call_completed"]
+
+
+async def test_nothing_but_an_analysis_follows_the_record(journal: Journal, store: Spy) -> None:
+    await journal.open(CALL)
+    await journal.complete("CA1", Status.COMPLETED, call_data=RECORD, key="hook", ts=TS)
+    late = [draft("late"), draft("said", EventType.FINAL_TRANSCRIPT), status(Status.RINGING)]
+    for one in (journal, another(store)):
+        outcome = await one.append("CA1", late, change={"flow": "x"}, writes=[Create("slots/1", {})])
+        assert (outcome.events, outcome.call.flow) == ((), None)
+    assert await store.get("slots/1") == [None]
+    found = await journal.append("CA1", [*late, draft("found", EventType.ANALYSIS_READY)], change={"analysis": {}})
+    assert [event.type for event in found.events] == [EventType.ANALYSIS_READY]
+    assert [event.type for event in await check_log(journal)] == ["call_status", "call_completed", "analysis_ready"]
+
+
 async def test_a_large_record_is_kept_beside_the_log(journal: Journal, store: Spy) -> None:
     record = {"transcript": [{"text": "汉字 " * 100, "n": n} for n in range(2500)]}
     await journal.open(CALL)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from realtime.call import Call, Status, advance
 from realtime.events import Draft, EventType
-from realtime.plan import TAIL_BYTES, TAIL_EVENTS, Plan, settle
+from realtime.plan import AFTER_THE_END, TAIL_BYTES, TAIL_EVENTS, Plan, settle
 
 TS = "2031-01-01T00:00:00.000Z"
 RANK = {"initiated": 0, "ringing": 1, "in_progress": 2, "processing": 3}
@@ -29,10 +29,15 @@ def drafts(draw: st.DrawFn) -> Draft:
     key = draw(keys)
     if draw(st.booleans()):
         return Draft(EventType.CALL_STATUS, {"status": draw(stati).value}, key, TS)
-    return Draft(EventType.DTMF, {"digit": "x" * draw(st.integers(0, 9_000))}, key, TS)
+    kind = draw(st.sampled_from([EventType.DTMF, EventType.ANALYSIS_READY, EventType.COMMAND]))
+    return Draft(kind, {"digit": "x" * draw(st.integers(0, 9_000))}, key, TS)
 
 
-plans = st.lists(drafts(), max_size=6).map(Plan)
+COMPLETION = [
+    Draft(EventType.CALL_STATUS, {"status": "failed"}, "end", TS),
+    Draft(EventType.CALL_COMPLETED, {"call_data": {}}, "call_completed", TS),
+]
+plans = st.one_of(st.lists(drafts(), max_size=6), st.just(COMPLETION)).map(Plan)
 
 
 def run(batches: list[Plan]) -> tuple[Call, list[dict[str, Any]], list[str]]:
@@ -67,6 +72,16 @@ def test_any_plans_make_a_whole_log_with_each_key_once(batches: list[Plan]) -> N
 
 
 @given(st.lists(plans, max_size=8))
+def test_nothing_but_what_was_found_out_later_follows_the_end(batches: list[Plan]) -> None:
+    call, log, _ = run(batches)
+    types = [EventType(event["type"]) for event in log]
+    ends = [n for n, event in enumerate(log) if Status(event["data"].get("status", "initiated")).terminal]
+    assert len(ends) == call.status.terminal
+    assert set(types[ends[0] + 1 :] if ends else ()) <= AFTER_THE_END
+    assert types.count(EventType.CALL_COMPLETED) <= 1
+
+
+@given(st.lists(plans, max_size=8))
 def test_the_log_tells_the_status_of_the_head(batches: list[Plan]) -> None:
     call, log, _ = run(batches)
     said = [Status(event["data"]["status"]) for event in log if event["type"] == "call_status"]
@@ -92,7 +107,7 @@ def test_the_same_plans_again_add_nothing(batches: list[Plan]) -> None:
     for plan in batches:
         unsaid = [draft for draft in plan.drafts if draft.idem not in spent]
         settled = settle(call, plan, spent=spent, now=TS)
-        # What was dropped as stale has no key to be known by, and is dropped as stale again.
+        # What was dropped as stale or late has no key to be known by, and is dropped as such again.
         assert settled is None or all(draft.type is EventType.CALL_STATUS for draft in unsaid)
         assert settled is None or settled.events == ()
 
