@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -81,26 +82,29 @@ class Applier:
         call = await self._find(message)
         if call is None:
             # An unknown kind is kept aside at once; it would only be found out when its call appears.
-            decide(Call(call_id="unknown"), message)
+            decide(Call(call_id="unknown", hosted=True), message)
             await self._journal.park(message)
             call = await self._find(message)  # it may have appeared while we parked
             if call is None:
                 log.info("news_parked", extra={"news": message.id, **message.keys})
                 return "parked"
-            await self._apply_to(call, message, decide)
+            try:
+                await self._apply_to(call, message, decide)
+            except Unusable:
+                await self._journal.unpark(call, message)
+                raise
             await self._journal.unpark(call, message)
             return "applied"
         await self._apply_to(call, message, decide)
         return "applied"
 
     async def _find(self, message: BusMessage) -> Call | None:
-        """The call, by the surest of its ids first."""
-        for name in ("conversation_id", "call_sid", "call_id"):
-            key = message.keys.get(name)
-            call = await self._journal.find(key) if key else None
-            if call is not None:
-                return call
-        return None
+        """The call, by any of its ids. Raises Unusable when they name different calls."""
+        found = [await self._journal.find(key) for key in message.keys.values() if key]
+        calls = {call.call_id: call for call in found if call is not None}
+        if len(calls) > 1:
+            raise Unusable(f"its ids name different calls: {', '.join(sorted(calls))}")
+        return next(iter(calls.values()), None)
 
     async def _apply_to(self, call: Call, message: BusMessage, decide: Decide) -> None:
         outcome = decide(call, message)
@@ -115,15 +119,16 @@ class Applier:
             await self._join(after)
 
     async def _complete(self, call: Call, message: BusMessage, outcome: Completion) -> Call:
-        record = outcome.call_data
+        record, change = outcome.call_data, outcome.change
         if record is None:
             call = await self._given_time(call)
             if call.status.terminal:
                 return call
             events = await self._events(call)
             record = own_record(call, events, status=outcome.status, ended_at=outcome.ended_at)
+            change = {**change, "conversation_summary": record["conversation_summary"]}
         appended = await self._journal.complete(
-            call.call_id, outcome.status, call_data=record, change=outcome.change, key=message.id, ts=outcome.ts
+            call.call_id, outcome.status, call_data=record, change=change, key=message.id, ts=outcome.ts
         )
         return appended.call
 
@@ -148,7 +153,10 @@ class Applier:
         for message in await self._journal.parked(call):
             decide = SOURCES[message.source]
             current = await self._journal.find(call.call_id) or call
-            await self._apply_to(current, message, decide)
+            try:
+                await self._apply_to(current, message, decide)
+            except Unusable as error:  # of this one alone; what brought us here has been applied
+                await self._keep_aside(json.dumps(message.to_dict()), str(error), message)
             await self._journal.unpark(current, message)
 
     async def _keep_aside(self, raw: str, why: str, message: BusMessage | None = None) -> str:

@@ -27,7 +27,8 @@ _TAKEN = ("agent_id", "agent_name", "user_id", "has_audio")
 
 
 def outcome(call: Call, message: BusMessage) -> Outcome:
-    """Raises Unusable for a kind that is not known, or one that does not look as it should."""
+    """Raises Unusable for a kind that is not known, one that does not look as it should, or another call's news."""
+    _check_belongs(call, message)
     match message.type:
         case "post_call_transcription":
             return _transcription(call, message)
@@ -37,6 +38,18 @@ def outcome(call: Call, message: BusMessage) -> Outcome:
             return _audio(call, message)
         case _:
             raise Unusable(f"ElevenLabs sent a {message.type!r}, which nobody here knows")
+
+
+def _check_belongs(call: Call, message: BusMessage) -> None:
+    """A signature says that the vendor has sent the news, not that the news is about this call: our id in it was put
+    there by whoever started the conversation. Only a call that the vendor holds is its to tell about, and only under
+    the ids that the call is known by. Raises Unusable."""
+    if not call.hosted:
+        raise Unusable("the call is not held by ElevenLabs")
+    for name, known in (("conversation_id", call.conversation_id), ("call_sid", call.call_sid)):
+        told = message.keys.get(name)
+        if known is not None and told is not None and told != known:
+            raise Unusable(f"the call has another {name}")
 
 
 def parsed(value: object) -> Any:

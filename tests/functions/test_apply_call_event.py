@@ -108,7 +108,11 @@ def test_one_of_our_calls_that_ends_without_its_session_has_a_record_all_the_sam
     async def held(journal: Journal, _: EmbeddedStore) -> None:
         await journal.open(Call(call_id="CA1", call_sid="CA1", flow="inbound_new", started_at=TS))
         said = {"turn": 1, "speaker": "user", "text": "An oil change, please.", "confidence": 0.9}
-        await journal.append("CA1", [Draft(EventType.FINAL_TRANSCRIPT, said, "1", "2026-11-20T10:00:07.000Z")])
+        await journal.append(
+            "CA1",
+            [Draft(EventType.FINAL_TRANSCRIPT, said, "1", "2026-11-20T10:00:07.000Z")],
+            change={"conversation_state": {"flow": "inbound_new", "state": "ask_name"}},
+        )
 
     beside(embedded, held)
     over = BusMessage(
@@ -120,6 +124,10 @@ def test_one_of_our_calls_that_ends_without_its_session_has_a_record_all_the_sam
     assert (record["status"], record["duration_secs"], record["analysis_data"]) == ("completed", 60, None)
     line = {"role": "user", "message": "An oil change, please.", "time_in_call_secs": 7, "interrupted": False}
     assert record["transcript"] == [line]
+    summary = found(embedded).conversation_summary
+    assert summary == record["conversation_summary"]
+    assert summary is not None
+    assert summary["state"] == "ask_name"
 
 
 def test_the_session_gets_a_moment_to_complete_its_own_call(embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +186,46 @@ def test_news_of_an_unknown_call_waits_for_it_and_is_joined_when_an_id_is_learnt
     assert deliver(push(ongoing)) == 204  # and now the CallSid is known
     assert found(embedded, "CA9").status is Status.RINGING
     assert beside(embedded, lambda journal, _: journal.parked(waiting)) == []
+
+
+OWN = Call(call_id="CA1", call_sid="CA1")
+HOSTED = Call(call_id="EL_1", hosted=True, conversation_id="conv_1", call_sid="CA5")
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"conversation_id": "conv_9", "call_sid": "CA1"}, "not held by ElevenLabs"),
+        ({"conversation_id": "conv_9", "call_id": "CA1"}, "not held by ElevenLabs"),
+        ({"conversation_id": "conv_9", "call_id": "EL_1"}, "another conversation_id"),
+        ({"conversation_id": "conv_1", "call_sid": "CA9"}, "another call_sid"),
+        ({"conversation_id": "conv_1", "call_id": "CA1"}, "different calls"),
+    ],
+)
+def test_signed_news_that_points_at_another_call_changes_nothing(
+    embedded: Path, keys: dict[str, str], why: str
+) -> None:
+    before = [opened(embedded, OWN), opened(embedded, HOSTED)]
+    forged = BusMessage("f", "elevenlabs", "post_call_transcription", keys, TS, {"status": "done", "transcript": []})
+    assert [deliver(push(forged)), deliver(push(forged))] == [204, 204]
+    assert [found(embedded, "CA1"), found(embedded, "EL_1")] == before
+    (letter,) = kept_aside(embedded)
+    assert why in letter["why"]
+
+
+def test_forged_news_that_waited_does_not_stop_what_waited_beside_it(embedded: Path) -> None:
+    forged = BusMessage(
+        "f", "elevenlabs", "post_call_transcription", {"conversation_id": "c", "call_sid": "CA9"}, TS, {}
+    )
+    assert [deliver(push(forged)), deliver(push(status("ringing", "CA9")))] == [204, 204]
+    opened(embedded, Call(call_id="EL_1", hosted=True, conversation_id="conv_9"))
+    about = {"conversation_id": "conv_9", "call_sid": "CA9"}
+    ongoing = BusMessage("n", "elevenlabs", "post_call_transcription", about, TS, {"status": "initiated"})
+    assert deliver(push(ongoing)) == 204  # and now the CallSid is known
+    assert found(embedded, "CA9").status is Status.RINGING
+    assert beside(embedded, lambda journal, _: journal.parked(Call(call_id="x", call_sid="CA9"))) == []
+    (letter,) = kept_aside(embedded)
+    assert "another conversation_id" in letter["why"]
 
 
 @pytest.mark.parametrize(

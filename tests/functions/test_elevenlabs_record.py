@@ -129,3 +129,30 @@ def test_audio_is_a_pointer_on_the_head() -> None:
 def test_an_unknown_kind_is_unusable() -> None:
     with pytest.raises(Unusable, match="unredacted_audio"):
         outcome(CALL, message({"type": "unredacted_audio", "data": {}}))
+
+
+def named(call_id: str) -> dict[str, Any]:
+    return {"dynamic_variables": {"call_id": call_id}}
+
+
+@pytest.mark.parametrize("payload", [transcription(), failure(), transcription(status="initiated")])
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (replace(CALL, hosted=False), "not held by ElevenLabs"),
+        (replace(CALL, hosted=False, conversation_id=None, call_sid="CA1"), "not held by ElevenLabs"),
+        (replace(CALL, conversation_id="conv_other"), "another conversation_id"),
+        (replace(CALL, call_sid="CA_other"), "another call_sid"),
+        (replace(CALL, status=Status.COMPLETED, conversation_id="conv_other"), "another conversation_id"),
+    ],
+)
+def test_news_of_another_call_is_refused(payload: dict[str, Any], call: Call, why: str) -> None:
+    with pytest.raises(Unusable, match=why):
+        outcome(call, message(payload))
+
+
+def test_a_hosted_call_that_does_not_know_its_conversation_yet_is_found_by_the_id_we_gave() -> None:
+    fresh = replace(CALL, conversation_id=None)
+    found = outcome(fresh, message(transcription(conversation_initiation_client_data=named("EL_1"))))
+    assert isinstance(found, Completion)
+    assert found.change["conversation_id"] == "conv_1"
