@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from functions.body import BodyTooLarge, read_body
+from functions.push_auth import NotAllowed, check
 from functions.runtime import runtime
 from functions.settings import Misconfigured, Settings
 from realtime.stores.port import Conflict, StoreUnavailable
@@ -31,9 +32,17 @@ Answer = tuple[str, int]
 
 
 def apply_call_event(request: flask.Request) -> Answer:
-    """204: dealt with, for good. 503: deliver it again."""
+    """204: dealt with, for good. 401, 403: not from our bus. 413: too large. 503: deliver it again."""
     if request.method != "POST":
         return "This takes a POST of a Pub/Sub push.\n", 405
+    try:
+        settings = Settings.of(os.environ)
+        check(request, settings.push_token)
+    except NotAllowed as error:
+        log.warning("push_refused", extra={"why": str(error)})
+        return "This takes pushes of the bus only.\n", error.status
+    except Misconfigured as error:
+        return _again(error)
     try:
         raw = read_body(request, MAX_BODY).decode(errors="replace")
     except BodyTooLarge:
@@ -43,9 +52,13 @@ def apply_call_event(request: flask.Request) -> Answer:
     except (ValueError, RecursionError):
         body = None
     try:
-        here = runtime(Settings.of(os.environ))
+        here = runtime(settings)
         here.run(here.applier.receive(body, raw), seconds=APPLY_SECONDS)
     except (StoreUnavailable, Conflict, TimeoutError, CancelledError, Misconfigured) as error:
-        log.error("news_not_applied", extra={"why": f"{type(error).__name__}: {error}"})
-        return "Not now; deliver it again.\n", 503
+        return _again(error)
     return "", 204
+
+
+def _again(error: BaseException) -> Answer:
+    log.error("news_not_applied", extra={"why": f"{type(error).__name__}: {error}"})
+    return "Not now; deliver it again.\n", 503

@@ -25,6 +25,7 @@ class Settings:
     retention_days: int = 30
     on_cloud_run: bool = False
     webhook_secret: str = field(default="", repr=False)
+    push_token: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
@@ -42,6 +43,7 @@ class Settings:
             retention_days=int(days),
             on_cloud_run="K_SERVICE" in environ,
             webhook_secret=environ.get("ELEVENLABS_WEBHOOK_SECRET", ""),
+            push_token=environ.get("CALLBOARD_PUSH_TOKEN", ""),
         )
 
     def require(self, variable: str, chosen: str, google: str) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import functions_framework
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -41,9 +42,31 @@ def rooted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]
     return call
 
 
+def at_home(app: Callable[..., Iterable[bytes]], public: str = "") -> Callable[..., Iterable[bytes]]:
+    """For our bus only: it calls this machine by a loopback name, or by the host of `public`. A page in a browser here
+    that has pointed a name of its own at 127.0.0.1 says that name."""
+    homes = {"127.0.0.1", "localhost", "::1", urlsplit(public).hostname} - {None}
+
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _host(environ.get("HTTP_HOST", "")) in homes:
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"This is not the name of this machine. Set PUBLIC_BASE_URL if it should be.\n"]
+
+    return call
+
+
+def _host(header: str) -> str | None:
+    try:
+        return urlsplit(f"//{header}").hostname
+    except ValueError:
+        return None
+
+
 def application() -> DispatcherMiddleware:
     """All entry points behind one WSGI application."""
     apps = {f"/{name}": rooted(functions_framework.create_app(name, str(SOURCE))) for name in ENTRY_POINTS}
+    apps["/apply_call_event"] = at_home(apps["/apply_call_event"], os.environ.get("PUBLIC_BASE_URL", ""))
     return DispatcherMiddleware(root, apps)
 
 

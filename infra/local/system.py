@@ -45,6 +45,8 @@ class LocalSystem:
     output: int | None = None
     """File descriptor of the parts' logs; None: our standard output."""
     demo_code: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    push_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """What a push to the applier must carry; the functions and the dispatcher have it."""
     settings: Settings = field(init=False)
     children: list[Child] = field(default_factory=list)
     _dispatching: asyncio.Task[None] | None = None
@@ -61,6 +63,11 @@ class LocalSystem:
     def functions_url(self) -> str:
         """The functions; an entry point is a path below it."""
         return f"http://127.0.0.1:{self.functions_port}"
+
+    @property
+    def push_url(self) -> str:
+        """Where the bus delivers to."""
+        return f"{self.functions_url}/apply_call_event"
 
     @property
     def database(self) -> Path:
@@ -90,17 +97,18 @@ class LocalSystem:
         return {**self._base(), **chosen}
 
     async def __aenter__(self) -> Self:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = self._child_environment()
         try:
-            for name in ("gateway", "functions_host"):
-                self.children.append(await Child.start(name, [f"infra.local.{name}"], environment, output=self.output))
+            for name, own in (("gateway", {}), ("functions_host", {"CALLBOARD_PUSH_TOKEN": self.push_token})):
+                module = [f"infra.local.{name}"]
+                self.children.append(await Child.start(name, module, {**environment, **own}, output=self.output))
             await asyncio.gather(self._ready("gateway", self.url), self._ready("functions_host", self.functions_url))
         except BaseException:
             await self.aclose()
             raise
         if self.settings.callboard_bus == "embedded":
-            dispatcher = Dispatcher(self.database, f"{self.functions_url}/apply_call_event")
+            dispatcher = Dispatcher(self.database, self.push_url, token=self.push_token)
             self._dispatching = asyncio.create_task(dispatcher.run(), name="dispatcher")
         return self
 

@@ -61,8 +61,10 @@ class Dispatcher:
         max_attempts: int = 20,
         backoff: tuple[float, float] = (0.1, 30.0),
         concurrency: int = 8,
+        token: str = "",
     ) -> None:
-        """`push_seconds` is the acknowledgement deadline; `backoff` the first and the longest wait in seconds."""
+        """`token` goes with every push, as a bearer. `push_seconds` is the acknowledgement deadline; `backoff` the
+        first and the longest wait in seconds."""
         self._outbox = Outbox(path, clock=clock)
         self._url = push_url
         self._rand = rand
@@ -71,6 +73,7 @@ class Dispatcher:
         self._max_attempts = max_attempts
         self._base, self._cap = backoff
         self._concurrency = concurrency
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._lease = uuid.uuid4().hex
 
     async def run(self) -> None:
@@ -140,7 +143,7 @@ class Dispatcher:
         )
         try:
             async with asyncio.timeout(self._push_seconds):
-                response = await client.post(self._url, json=body)
+                response = await client.post(self._url, json=body, headers=self._headers)
         except (httpx2.HTTPError, TimeoutError) as error:
             return type(error).__name__
         return None if response.is_success else f"HTTP {response.status_code}"

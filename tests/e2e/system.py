@@ -42,7 +42,6 @@ class Running:
 @asynccontextmanager
 async def running(folder: Path, emulators: Emulators | None = None) -> AsyncIterator[Running]:
     """Start everything on free ports; stop it on the way out."""
-    functions_port = free_port()
     project = f"demo-{uuid4().hex[:8]}"
     environment = {"LOG_LEVEL": "WARNING"}
     close = None
@@ -54,11 +53,12 @@ async def running(folder: Path, emulators: Emulators | None = None) -> AsyncIter
             "FIRESTORE_EMULATOR_HOST": emulators.firestore,
             "PUBSUB_EMULATOR_HOST": emulators.pubsub,
         }
-        push_url = f"http://127.0.0.1:{functions_port}/apply_call_event"
-        close = await asyncio.to_thread(wire_pubsub, emulators.pubsub, project, push_url)
     system = LocalSystem(
-        port=free_port(), functions_port=functions_port, data_dir=folder / "data", environment=environment
+        port=free_port(), functions_port=free_port(), data_dir=folder / "data", environment=environment
     )
+    if emulators:
+        push_url = f"{system.push_url}?token={system.push_token}"  # a push of Pub/Sub has no header of ours
+        close = await asyncio.to_thread(wire_pubsub, emulators.pubsub, project, push_url)
     try:
         async with system:
             store = FirestoreStore(project, emulator_host=emulators.firestore) if emulators else None

@@ -14,7 +14,13 @@ from tests.functions.apps import SECRET
 @pytest.fixture
 def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The path of the one file."""
-    for name in ("K_SERVICE", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CALLBOARD_RETENTION_DAYS"):
+    for name in (
+        "K_SERVICE",
+        "FIRESTORE_EMULATOR_HOST",
+        "PUBSUB_EMULATOR_HOST",
+        "CALLBOARD_RETENTION_DAYS",
+        "CALLBOARD_PUSH_TOKEN",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ELEVENLABS_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("CALLBOARD_STORE", "embedded")

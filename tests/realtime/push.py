@@ -24,6 +24,7 @@ class Applier:
     url: str
     answer: Answer = lambda _message, _times: 204
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    authorizations: set[str | None] = field(default_factory=set)
     got: list[tuple[BusMessage, int]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -53,6 +54,7 @@ def applier() -> Iterator[Applier]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            here.authorizations.add(self.headers["Authorization"])
             self.send_response(here.take(body))
             self.send_header("Content-Length", "0")
             self.end_headers()

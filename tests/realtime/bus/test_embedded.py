@@ -83,6 +83,15 @@ async def test_what_was_published_outlives_the_process_and_an_applier_that_is_no
     assert body["message"]["orderingKey"] == "a"
 
 
+@pytest.mark.parametrize(("token", "sent"), [("", None), ("secret", "Bearer secret")])
+async def test_every_push_carries_the_token(path: Path, token: str, sent: str | None) -> None:
+    await published(path, news("a", 1), news("b", 1))
+    with applier() as there:
+        async with dispatching(path, there.url, token=token):
+            await emptied(path)
+    assert there.authorizations == {sent}
+
+
 async def test_a_dispatcher_that_is_stopped_in_the_middle_gives_back_what_it_held(path: Path) -> None:
     await published(path, news("a", 1))
     arrived = asyncio.Event()
