@@ -32,13 +32,14 @@ from media_gateway.dashboard.page import Page
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
-from media_gateway.middleware import HostCheck, SecurityHeaders, TooLarge
+from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings, SettingsError
 from media_gateway.telephony import media_stream
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.telephony.signature import Signatures
 from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
+from realtime.abandoned import end_abandoned
 from realtime.bus.port import Bus
 from realtime.hub import Hub
 from realtime.journal import Journal
@@ -130,6 +131,7 @@ def create_app(
         middleware=[
             Middleware(SecurityHeaders, https=settings.base_url.startswith("https:")),
             Middleware(HostCheck, doors=doors),
+            Middleware(BodyDeadline),
             Middleware(TooLarge),
             Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY),
         ],
@@ -172,7 +174,7 @@ def open_bus(settings: Settings) -> Bus:
 def database(settings: Settings) -> Path:
     """The one file of the embedded store and bus; its folder is made if need be. Raises SettingsError."""
     try:
-        settings.callboard_data_dir.mkdir(parents=True, exist_ok=True)
+        settings.callboard_data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         problem = f"{settings.callboard_data_dir} cannot be written ({error.strerror})"
         raise SettingsError({"CALLBOARD_DATA_DIR": problem}) from error
@@ -247,11 +249,14 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
 
 
 async def _retire(journal: Journal) -> None:
-    """Calls that ended a while ago leave the active ones; whichever instance gets there first does it."""
+    """Calls that ended a while ago leave the active ones, and those that nobody will end are ended; whichever instance
+    gets there first does it."""
     while True:
         await asyncio.sleep(RETIRE_EVERY_S)
         try:
             await journal.retire()
+            for call in await end_abandoned(journal):
+                _log.warning("call_abandoned", call_id=call.call_id, status=call.status.value)
         except StoreUnavailable:
             _log.exception("retire_failed")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +35,8 @@ from realtime.stores.port import Conflict, Create, DocumentStore, Query, StoreUn
 
 __all__ = ["Appended", "Fenced", "Journal", "Plan", "UnknownCall"]
 
+ACTIVE_PAGE = 500
+"""Active calls that are read at once."""
 COMPLETED_KEY = "call_completed"
 """The idempotency key of the completion: a call completes once, whoever brings the news."""
 
@@ -95,8 +97,9 @@ class Journal:
         """Do what `decide` plans for the head, in one commit; `decide` is pure and is asked again after every lost
         compare-and-set. A plan of None does nothing.
 
-        Raises UnknownCall; Fenced when `term` is not the owner's term any more or the call is over; Conflict when one of the plan's own
-        writes lost, or an id in its change names another call; StoreUnavailable after bounded retries.
+        Raises UnknownCall; Fenced when `term` is not the owner's term any more or the call is over; Conflict when one
+        of the plan's own writes lost, or an id in its change names another call; StoreUnavailable after bounded
+        retries.
         """
         lock = self._locks.setdefault(call_id, asyncio.Lock())
         async with lock:
@@ -112,10 +115,12 @@ class Journal:
         key: str,
         ts: str,
         term: int | None = None,
+        only_if: Callable[[Call], bool] = lambda _: True,
     ) -> Appended:
         """End the call: `call_status` then `call_completed`, consecutive, in one commit. Once a call: whoever comes
-        later changes nothing. With `term`, only by the owner of that term (else Fenced). The head stays `active` until
-        `retire`, so that every watcher sees the end."""
+        later changes nothing, nor does this when `only_if` does not take the head at that moment. With `term`, only by
+        the owner of that term (else Fenced). The head stays `active` until `retire`, so that every watcher sees the
+        end."""
         ended_at = call_data.get("call_end_time") or ts
         data = await records.save(self._store, call_id, call_data, self._expiry())
         news = {"status": status.value, "call_end_time": ended_at, "reason": None}
@@ -123,7 +128,7 @@ class Journal:
         completed = Draft(EventType.CALL_COMPLETED, data, COMPLETED_KEY, ts)
 
         def decide(call: Call) -> Plan | None:
-            if any(event["type"] == EventType.CALL_COMPLETED for event in call.tail):
+            if not only_if(call) or any(event["type"] == EventType.CALL_COMPLETED for event in call.tail):
                 return None
             # Ended, and maybe completed too long ago for the tail: then the key of the completion is taken.
             return Plan((completed,) if call.status.terminal else (ended, completed), change)
@@ -140,8 +145,7 @@ class Journal:
     async def retire(self, *, linger: timedelta = timedelta(seconds=60)) -> int:
         """Take calls that ended more than `linger` ago out of the active ones; how many. Run it now and then."""
         before = iso(self._clock() - linger)
-        heads = await self._store.query(Query("calls", [("active", "==", True)], limit=1000))
-        ended = [Call.from_dict(doc.data) for doc in heads if (doc.data.get("ended_at") or before) < before]
+        ended = [c for c in await self.active() if c.ended_at and max(c.ended_at, c.last_updated) < before]
         for call in ended:
             await self.append(call.call_id, (), change={"active": False})
         return len(ended)
@@ -173,10 +177,18 @@ class Journal:
         """The whole record that a `call_completed` event carries or points to. Raises LookupError once it expired."""
         return await records.load(self._store, event)
 
-    async def active(self, *, org: str) -> list[Call]:
-        """The calls of `org` that go on, or ended so lately that they are not retired yet; at most 1000."""
-        docs = await self._store.query(Query("calls", [("active", "==", True), ("org", "==", org)], limit=1000))
-        return [Call.from_dict(doc.data) for doc in docs]
+    async def active(self, *, org: str | None = None) -> list[Call]:
+        """The calls that go on, or ended so lately that they are not retired yet: of `org`, or of all."""
+        where: list[listing.Where] = [("active", "==", True)]
+        if org is not None:
+            where.append(("org", "==", org))
+        calls, after = list[Call](), None
+        while True:
+            docs = await self._store.query(Query("calls", where, limit=ACTIVE_PAGE, after=after))
+            calls += [Call.from_dict(doc.data) for doc in docs]
+            if len(docs) < ACTIVE_PAGE:
+                return calls
+            after = docs[-1].path
 
     async def calls(
         self,

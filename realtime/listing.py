@@ -23,7 +23,7 @@ BATCH = 100
 SCANNED = 1000
 """Documents read for a page; a page may end early and still have a cursor."""
 
-_Where = tuple[str, Literal["==", "<", "<=", ">", ">="], Any]
+Where = tuple[str, Literal["==", "<", "<=", ">", ">="], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ async def page(store: DocumentStore, wanted: Filter, cursor: str | None, limit: 
 
 
 def _query(wanted: Filter, position: _Position, size: int) -> Query:
-    where: list[_Where] = [("org", "==", wanted.org)]
+    where: list[Where] = [("org", "==", wanted.org)]
     newest = min((bound for bound in (wanted.to and _normal(wanted.to), position.at) if bound), default=None)
     if wanted.from_:
         where.append(("started_at", ">=", _normal(wanted.from_)))

@@ -69,6 +69,9 @@ def compile_query(query: Query) -> tuple[str, list[Any]]:
         values += [_at(query.order_by), _at(query.order_by)]
         words.append(f"{direction},")
     else:
+        if query.after is not None:
+            words.append(f"AND path {'<' if query.descending else '>'} ?")
+            values.append(query.after)
         words.append("ORDER BY")
     words.append(f"path {direction} LIMIT ?")
     values.append(query.limit)

@@ -83,7 +83,7 @@ class FirestoreStore:
         parent, _, collection = query.collection.rpartition("/")
         request = RunQueryRequest.pb(RunQueryRequest())
         request.parent = (self._root + parent).rstrip("/")
-        fill_query(query, collection, request.structured_query)
+        fill_query(query, collection, request.structured_query, root=self._root)
 
         async def read(client: FirestoreAsyncClient) -> list[Doc]:
             stream = await client.run_query(

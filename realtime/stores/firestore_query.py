@@ -19,8 +19,9 @@ _OPERATORS = {
 }
 
 
-def fill_query(query: Query, collection: str, into: Any) -> None:
-    """Fill the protocol buffer `StructuredQuery` for `collection`, the last part of the query's collection.
+def fill_query(query: Query, collection: str, into: Any, *, root: str) -> None:
+    """Fill the protocol buffer `StructuredQuery` for `collection`, the last part of the query's collection; `root` is
+    what stands before a document's path in its name.
     Raises ValueError for an operator that is none."""
     into.from_.add().collection_id = collection
     conditions = list(query.where)
@@ -36,7 +37,18 @@ def fill_query(query: Query, collection: str, into: Any) -> None:
         order.direction = (
             StructuredQuery.Direction.DESCENDING if query.descending else StructuredQuery.Direction.ASCENDING
         )
+    elif query.after is not None:
+        _fill_start(query, root, into)
     into.limit.value = query.limit
+
+
+def _fill_start(query: Query, root: str, into: Any) -> None:
+    """Behind a document, in the order of names: that needs no composite index beside filters for equality."""
+    order = into.order_by.add()
+    order.field.field_path = "__name__"
+    order.direction = StructuredQuery.Direction.DESCENDING if query.descending else StructuredQuery.Direction.ASCENDING
+    into.start_at.values.add().reference_value = root + query.after
+    into.start_at.before = False
 
 
 def _fill_filter(name: str, operator: str, value: Any, into: Any) -> None:

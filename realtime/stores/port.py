@@ -61,7 +61,8 @@ Write = Create | Put | Delete
 @dataclass(frozen=True, slots=True)
 class Query:
     """Documents of one collection. `where` are (top-level field, operator, value), all of which must hold; `after` is
-    the value of the `order_by` field of the last document already seen (exclusive)."""
+    the value of the `order_by` field of the last document already seen (exclusive); without `order_by`, when documents
+    come by their path, it is that path."""
 
     collection: str
     where: Sequence[tuple[str, Literal["==", "<", "<=", ">", ">="], Any]] = ()

@@ -171,6 +171,9 @@ async def fill(store: DocumentStore) -> None:
         ({"order_by": "n"}, "ebcda"),
         ({"order_by": "n", "descending": True, "limit": 3}, "adc"),
         ({"order_by": "name", "after": "c"}, "def"),
+        ({"after": "shop/1/things/c"}, "def"),
+        ({"where": [("colour", "==", "red")], "after": "shop/1/things/a", "limit": 2}, "bd"),
+        ({"where": [("on", "==", True), ("colour", "==", "red")], "after": "shop/1/things/b"}, "de"),
         ({"order_by": "name", "after": "c", "descending": True}, "ba"),
     ],
 )
