@@ -14,6 +14,7 @@ _CODES = {
     403: ("forbidden", "Ask for a greater role."),
     404: ("not_found", "See /openapi.json for what there is."),
     405: ("method_not_allowed", "See /openapi.json for what there is."),
+    408: ("too_slow", "Send the whole request at once."),
     409: ("conflict", "Read again and repeat."),
     413: ("too_large", "Send less."),
     422: ("invalid", "Look at the message and at /openapi.json."),

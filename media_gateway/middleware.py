@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,6 +12,9 @@ from media_gateway.http_errors import ApiError
 
 PROBES = ("/livez", "/readyz")
 """Asked by the platform under whatever name it likes."""
+_PRIVATE = ("/api/", "/auth/", "/ws-ticket")
+BODY_S = 10.0
+"""Seconds for a request's body to come in whole. Twilio's and a dashboard's come with their first packet."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -42,7 +47,7 @@ class HostCheck:
 
 
 class SecurityHeaders:
-    """On every HTTP answer; a header that the answer has already is left alone."""
+    """On every HTTP answer; a header that the answer has already is left alone. No cache keeps what the API says."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
@@ -60,9 +65,40 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                if scope["path"].startswith(_PRIVATE):
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class BodyDeadline:
+    """A body that trickles in is given up: whoever waits for it gets an ApiError (408) instead."""
+
+    def __init__(self, app: ASGIApp, *, seconds: float = BODY_S) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        whole = False
+
+        async def receive_in_time() -> Message:
+            nonlocal whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                close = {"Connection": "close"}
+                raise ApiError(408, f"The body did not come within {self._seconds:g} s.", headers=close) from error
+            whole = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_in_time, send)
 
 
 class TooLarge:

@@ -17,6 +17,7 @@ import websockets  # noqa: F401 - must be there: see above
 from starlette.applications import Starlette
 
 from media_gateway.app import Gateway
+from media_gateway.dashboard.connection import MOST_SOCKETS
 from media_gateway.settings import Settings
 from media_gateway.telephony.media_protocol import MAX_FRAME
 
@@ -28,6 +29,8 @@ PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 300.0
 """Long, because a phone that sleeps or a laptop whose lid is closed for a moment answers late and should not lose its
 socket. A call does not wait for this: its timers notice silence in seconds."""
+SPARE = 500
+"""Connections beside calls and dashboards: webhooks, pages, probes, and what is being refused."""
 _log = structlog.get_logger()
 
 
@@ -37,6 +40,9 @@ def config(app: Starlette, settings: Settings, *, host: str | None = None, port:
         app,
         host=host or ("127.0.0.1" if settings.dev else "0.0.0.0"),  # noqa: S104 - a container's own network
         port=settings.port if port is None else port,
+        # uvicorn counts every connection, sockets too, and turns away (503) requests only: a flood of requests ends
+        # here, calls and dashboards have limits of their own.
+        limit_concurrency=settings.callboard_max_calls + MOST_SOCKETS + SPARE,
         loop="auto",  # uvloop where it is installed
         ws="websockets-sansio",
         ws_max_size=MAX_FRAME,  # Twilio's frames are about 400 bytes, a dashboard's commands less than 16 KiB

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from media_gateway.hosts import loopback
+
 Given = Mapping[str, str]
 """The variables that are set and not empty, by lower-case name."""
 
@@ -101,13 +103,19 @@ def _check_secrets(given: Given, found: dict[str, str], *, cloud: bool) -> None:
         except ValueError as error:
             found["JWT_SECRET"] = str(error)
         else:
-            if cloud and any(len(secret.encode()) < _SHORTEST_KEY for _, secret in keys):
+            if (cloud or _exposed(given)) and any(len(secret.encode()) < _SHORTEST_KEY for _, secret in keys):
                 found["JWT_SECRET"] = f"holds a secret under {_SHORTEST_KEY} bytes; {_MAKE_ONE[13:]}"
     if given.get("callboard_role") != "media":
         if "admin_username" not in given:
             found["ADMIN_USERNAME"] = "is required: who may log in to the dashboard"
         if "admin_password" not in given:
             found["ADMIN_PASSWORD"] = _MAKE_ONE
+
+
+def _exposed(given: Given) -> bool:
+    """True if others than this machine are told where we are."""
+    url = given.get("public_base_url")
+    return url is not None and not loopback((urlsplit(url).hostname or "").lower())
 
 
 def _check_urls(given: Given, found: dict[str, str], *, cloud: bool) -> None:

@@ -6,12 +6,28 @@ it also tells a laptop by itself from a laptop behind a tunnel: there the secret
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+from media_gateway.hosts import hostname, loopback
+
+__all__ = ["REAL_SECRETS", "Doors", "hostname", "loopback"]
+
+_FORWARDING = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-original-host",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+)
 REAL_SECRETS = ("TWILIO_AUTH_TOKEN", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD")
 
 
@@ -56,21 +72,3 @@ class Doors:
         return parts.netloc.lower() == headers.get("host", "").lower() or (
             parts.hostname == self.public_host and not loopback(self.public_host)
         )
-
-
-def hostname(host: str) -> str:
-    """The host of a Host header, lower case, without port and brackets; "" if there is none or it is malformed."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def loopback(host: str) -> bool:
-    """True for localhost and loopback addresses. No name is resolved."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 Role = Literal["viewer", "operator", "admin"]
@@ -16,6 +17,8 @@ class Principal:
     user: str
     org: str
     role: Role
+    expires: datetime | None = field(default=None, compare=False)
+    """When what it showed runs out; None if that is not known."""
 
     def may(self, role: Role) -> bool:
         """True if this principal holds `role` or a greater one."""

@@ -60,17 +60,21 @@ class Tokens:
 
     def verify_access(self, token: str) -> Principal:
         """Raises AuthError."""
-        return _principal(self._verify(ACCESS, token))
+        claims = self._verify(ACCESS, token)
+        return _principal(claims, claims["exp"])
 
     def ticket(self, principal: Principal) -> str:
-        """A socket ticket: single use, good for `TICKET_TTL`, redeemable on any instance."""
-        claims = {"sub": principal.user, "org": principal.org, "role": principal.role, "jti": secrets.token_hex(16)}
-        return self._sign(TICKET, TICKET_TTL, claims)
+        """A socket ticket: single use, good for `TICKET_TTL`, redeemable on any instance. The socket that it
+        opens is good for as long as the principal is."""
+        claims: dict[str, Any] = {"sub": principal.user, "org": principal.org, "role": principal.role}
+        if principal.expires is not None:
+            claims["until"] = int(principal.expires.timestamp())
+        return self._sign(TICKET, TICKET_TTL, {**claims, "jti": secrets.token_hex(16)})
 
     async def redeem_ticket(self, ticket: str, used: Claims) -> Principal:
         """The ticket's principal, once. Raises AuthError, StoreUnavailable."""
         claims = self._verify(TICKET, ticket)
-        principal = _principal(claims)
+        principal = _principal(claims, claims.get("until"))
         if not await used.claim("ticket", claims["jti"], until=_expiry(claims)):
             raise AuthError("this ticket has been used")
         return principal
@@ -102,7 +106,7 @@ class Tokens:
                 audience=audience,
                 options={"require": ["sub", "exp", "aud"], "verify_exp": False, "verify_iat": False},
             )
-        except (jwt.PyJWTError, KeyError, TypeError) as error:
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise AuthError("the token is not valid") from error
         if not isinstance(claims["exp"], int) or claims["exp"] <= self._clock().timestamp():
             raise AuthError("the token has expired")
@@ -113,8 +117,9 @@ def _expiry(claims: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(claims["exp"], UTC)
 
 
-def _principal(claims: Mapping[str, Any]) -> Principal:
+def _principal(claims: Mapping[str, Any], until: int | None) -> Principal:
     role = claims.get("role")
     if role not in ROLES or not isinstance(claims.get("org"), str):
         raise AuthError("the token is not valid")
-    return Principal(claims["sub"], claims["org"], role)
+    expires = None if until is None else datetime.fromtimestamp(until, UTC)
+    return Principal(claims["sub"], claims["org"], role, expires)

@@ -39,7 +39,7 @@ async def read_json(request: Request, shape: type[T]) -> T:
         return msgspec.json.decode(await request.body(), type=shape)
     except msgspec.ValidationError as error:
         raise ApiError(422, str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ApiError(400, "The body is not JSON.") from error
 
 

@@ -24,6 +24,10 @@ from realtime.journal import Journal
 
 PAGE = 500
 MAX_EXPORT = 20_000
+MAX_FILTER = 200
+"""Characters of a filter in the query string."""
+MAX_CURSOR = 8_000
+_DIGITS = 16
 _INSIDE = ("tail", "owner", "owner_term", "expire_at")
 
 
@@ -59,6 +63,9 @@ class Api:
     async def calls(self, request: Request, principal: Principal) -> Response:
         """Newest first, a page at a time."""
         wanted = request.query_params
+        for name, value in wanted.items():
+            if len(value) > (MAX_CURSOR if name == "cursor" else MAX_FILTER):
+                raise ApiError(422, f"{name[:MAX_FILTER]} is too long.")
         try:
             calls, cursor = await self.journal.calls(
                 org=principal.org,
@@ -72,6 +79,8 @@ class Api:
             )
         except ValueError as error:
             raise ApiError(422, str(error)) from error
+        except (OverflowError, RecursionError) as error:
+            raise ApiError(422, "from, to or cursor is none that can be; leave them out to see the newest.") from error
         return JSONResponse({"calls": [_head(call) for call in calls], "next_cursor": cursor})
 
     async def call(self, request: Request, principal: Principal) -> Response:
@@ -138,6 +147,6 @@ def _head(call: Call) -> dict[str, Any]:
 def _number(text: str | None, name: str, *, default: int, most: int) -> int:
     if not text:
         return default
-    if not text.isdecimal() or int(text) > most:
+    if len(text) > _DIGITS or not (text.isascii() and text.isdecimal()) or int(text) > most:
         raise ApiError(422, f"{name} must be a whole number up to {most}.")
     return int(text)

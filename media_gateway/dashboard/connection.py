@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from media_gateway.auth.model import AuthError, Principal
 from media_gateway.auth.tokens import Tokens
 from media_gateway.dashboard.newest import newest
 from media_gateway.http_errors import ApiError
+from realtime.clock import Clock, utcnow
 from realtime.journal import Journal
 from realtime.stores.port import StoreUnavailable
 
@@ -30,6 +32,8 @@ INTERNAL, TOO_SLOW, GOING_AWAY = 4500, 4508, 1001
 _GREETINGS = ("auth", "connect")
 """First messages that bring a ticket and nothing else."""
 MAX_COMMAND = 16 * 1024
+MOST_SOCKETS = 500
+MOST_PER_USER = 20
 _COUNT_FOR_S = 60.0
 _log = structlog.get_logger()
 
@@ -102,6 +106,10 @@ class Connection:
         await _close(self._ws, code, reason)
 
 
+class _TooMany(Exception):
+    """This user has as many sockets as a user may have."""
+
+
 class Connections:
     """Every open dashboard socket of this instance."""
 
@@ -111,12 +119,17 @@ class Connections:
         tokens: Tokens,
         journal: Journal,
         doors: Doors,
-        most: int = 500,
+        most: int = MOST_SOCKETS,
+        most_per_user: int = MOST_PER_USER,
         first_message_s: float = 5.0,
         send_s: float = 10.0,
+        clock: Clock = utcnow,
     ) -> None:
         self._tokens, self._journal, self._doors = tokens, journal, doors
         self._most, self._first_message_s, self._send_s = most, first_message_s, send_s
+        self._most_per_user, self._clock = most_per_user, clock
+        self._arriving = 0
+        self._users: Counter[tuple[str, str]] = Counter()
         self._open: set[WebSocket] = set()
         self._counts: dict[str, tuple[float, int]] = {}
         self._draining = False
@@ -132,15 +145,21 @@ class Connections:
         `before` is entered when it is known who comes and before they are told that they are in: what is subscribed
         there misses nothing of what happens after the client's handshake. It ends with the connection."""
         async with AsyncExitStack() as stack:
-            peer = await self._admit(ws, lambda principal: _entered(stack, before, principal))
+            self._arriving += 1
+            try:
+                peer = await self._admit(ws, lambda principal: self._enter(stack, before, principal))
+            finally:
+                self._arriving -= 1
             if peer is None:
                 yield None
                 return
             self._open.add(ws)
+            expiry = asyncio.create_task(self._expire(peer))
             try:
                 async with peer.guard():
                     yield peer
             finally:
+                expiry.cancel()
                 self._open.discard(ws)
             await _close(ws, 1000, "")
 
@@ -158,11 +177,32 @@ class Connections:
             self._counts[org] = (time.monotonic(), count)
         return count
 
+    async def _enter(self, stack: AsyncExitStack, before: Before | None, principal: Principal) -> None:
+        """Count this user's socket until `stack` ends, then enter `before`. Raises _TooMany."""
+        user = (principal.org, principal.user)
+        if self._users[user] >= self._most_per_user:
+            raise _TooMany(f"at most {self._most_per_user} sockets a user")
+        self._users[user] += 1
+        stack.callback(self._leave, user)
+        if before is not None:
+            await stack.enter_async_context(before(principal))
+
+    def _leave(self, user: tuple[str, str]) -> None:
+        self._users[user] -= 1
+        if not self._users[user]:
+            del self._users[user]
+
+    async def _expire(self, peer: Connection) -> None:
+        """A socket is good for as long as the token that opened it."""
+        if peer.principal.expires is not None:
+            await asyncio.sleep((peer.principal.expires - self._clock()).total_seconds())
+            await peer.close(UNAUTHENTICATED, "expired")
+
     async def _admit(self, ws: WebSocket, before: Callable[[Principal], Awaitable[None]]) -> Connection | None:
         if not self._doors.same_origin(ws.headers):
             await ws.close()  # before accept: HTTP 403
             return None
-        if self._draining or len(self._open) >= self._most:
+        if self._draining or len(self._open) + self._arriving > self._most:
             await ws.send_denial_response(ApiError(503, "This instance takes no more sockets.").response())
             return None
         token = ws.query_params.get("token") or ws.headers.get("authorization", "").removeprefix("Bearer ").strip()
@@ -172,7 +212,11 @@ class Connections:
             except AuthError as error:
                 await ws.send_denial_response(ApiError(401, str(error)).response())
                 return None
-            await before(principal)
+            try:
+                await before(principal)
+            except _TooMany as error:
+                await ws.send_denial_response(ApiError(429, str(error)).response())
+                return None
             await ws.accept()
             return Connection(ws, principal, None, self._send_s)
         await ws.accept()
@@ -200,16 +244,15 @@ class Connections:
         except StoreUnavailable:
             await _close(ws, INTERNAL, "the store is not reachable")
             return None
-        await before(principal)
+        try:
+            await before(principal)
+        except _TooMany as error:
+            await _close(ws, TOO_MANY, str(error))
+            return None
         peer = Connection(ws, principal, first, self._send_s)
         if first["type"] in _GREETINGS:
             await peer.send({"type": "authenticated", "user": principal.user})
         return peer
-
-
-async def _entered(stack: AsyncExitStack, before: Before | None, principal: Principal) -> None:
-    if before is not None:
-        await stack.enter_async_context(before(principal))
 
 
 def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -222,6 +265,8 @@ def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         command = json.loads(text)
+        # Not all that JSON can escape can be said again: lone surrogates have no UTF-8, NaN is no JSON.
+        json.dumps(command, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
     return command if isinstance(command, dict) and isinstance(command.get("type"), str) else None

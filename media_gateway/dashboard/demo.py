@@ -39,6 +39,8 @@ class Demo:
     async def start(self, request: Request, _principal: Principal) -> Response:
         """Places a simulated call to this gateway: `{scenario?, text?}`."""
         wanted = await read_json(request, _Wanted) if await request.body() else _Wanted()
+        if len(wanted.text or "") > MAX_TYPED:
+            raise ApiError(422, f"text must have at most {MAX_TYPED} characters.")
         try:
             call_id = await self.place(wanted.scenario, wanted.text)
         except ValueError as error:

@@ -19,6 +19,7 @@ from media_gateway.dashboard.encoders import Ids, global_message, transcription_
 from realtime.events import Event, EventType, LiveEvent
 from realtime.hub import Ended, Hub, Subscription
 from realtime.journal import Journal
+from realtime.paths import is_id
 from realtime.stores.port import StoreUnavailable
 
 MAX_SUBSCRIPTIONS = 64
@@ -183,7 +184,7 @@ def _wrong(command: Mapping[str, Any], key: object, watched: Mapping[str, object
     """Why this command cannot be done, None if it can."""
     if command["type"] not in ("subscribe", "unsubscribe"):
         return _error("bad_request", "type must be subscribe or unsubscribe.")
-    if not isinstance(key, str) or not 0 < len(key) <= 128:
+    if not isinstance(key, str) or len(key) > 128 or not is_id(key):
         return _error("bad_request", "Name the call with call_sid or conversation_id.")
     if command["type"] == "subscribe":
         running = [other for other, task in watched.items() if isinstance(task, asyncio.Task) and not task.done()]

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from media_gateway.auth.model import AuthError
 from media_gateway.auth.tokens import Tokens
 from media_gateway.telephony import media_protocol as wire
+from media_gateway.telephony.flood import Allowance
 from media_gateway.telephony.line import SocketLine
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.telephony.signature import Signatures
@@ -27,6 +28,7 @@ from realtime.stores.port import StoreUnavailable
 PATH = "/api/v1/voice/media-stream"
 TRY_LATER = 1013
 FAILED = 1011
+YIELD_EVERY = 16
 _log = structlog.get_logger()
 
 
@@ -152,9 +154,14 @@ async def _read(
 ) -> int | None:
     """Until the stream ends; the code to close with, None if the peer has closed."""
     receive, decode, on_media = ws.receive, protocol.receive, session.on_media
+    allowed, seen = Allowance(asyncio.get_running_loop().time), 0
     try:
         while True:
             message = decode(_text(await receive()))
+            seen += 1
+            if not seen % YIELD_EVERY:
+                await asyncio.sleep(0)  # what is there already is received without waiting, and others want to live
+            allowed.check(message)
             kind = type(message)
             if kind is wire.Media:
                 on_media(message.media.payload)  # type: ignore[union-attr]

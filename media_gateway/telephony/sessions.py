@@ -50,8 +50,12 @@ class Sessions:
 
     @contextmanager
     def running(self, session: Session) -> Iterator[None]:
-        """A call that was taken over by a newer stream belongs to that one."""
+        """A call that was taken over by a newer stream belongs to that one, and the older falls silent."""
+        older = self._by_call.get(session.call_id)
         self._by_call[session.call_id] = session
+        if older is not None:
+            # Not `move`: that would have Twilio ask for a stream once more.
+            older.on_lost()
         try:
             yield
         finally:

@@ -30,6 +30,7 @@ from realtime.clock import Clock, iso, utcnow
 from realtime.events import Draft, EventType
 from realtime.join import join
 from realtime.journal import Journal, Plan, UnknownCall
+from realtime.paths import is_id
 from realtime.stores.port import StoreUnavailable
 
 MAX_FORM = 64 * 1024
@@ -142,7 +143,8 @@ class Webhooks:
         if call.status.terminal:
             return _xml(twiml.hangup())
         self.noticed(call)
-        answer = self._stream(call, resumed=False)
+        # Asked again about a call that has had its stream (its first answer got lost, or Twilio retries): it goes on.
+        answer = self._stream(call, resumed=call.owner_term > 0)
         answer.background = BackgroundTask(self._join, call)
         return answer
 
@@ -181,7 +183,8 @@ class Webhooks:
                 code="bad_signature",
                 fix="TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL must be those that Twilio uses for this number.",
             )
-        if not _CALL_SID.fullmatch(form.get("CallSid", "")):
+        sid = form.get("CallSid", "")
+        if not _CALL_SID.fullmatch(sid) or not is_id(sid):
             raise ApiError(422, "CallSid is missing or malformed.")
         return form
 
@@ -234,9 +237,9 @@ def _occurred_at(form: Mapping[str, str]) -> str | None:
     """Twilio's `Timestamp` is RFC 2822; None if it is absent or unreadable."""
     try:
         moment = parsedate_to_datetime(form.get("Timestamp", ""))
-    except ValueError:
+        return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, TypeError, IndexError, OverflowError):  # the parser of the library lets any of them out
         return None
-    return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _xml(body: str) -> Response:

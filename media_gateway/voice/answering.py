@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 MAX_ROUNDS = 6
 """Tool results may ask for more tools; a model in a circle is stopped here."""
+RECALLED = 60
+"""Lines of the history that the mind is shown; what a call must not forget is in the manager's state."""
 WAITING = 64
 """Turns that may wait for their answer; more are a fault, not a caller."""
 SORRY = "I am sorry, that did not work just now."
@@ -206,7 +208,7 @@ class Answering:
         thought = Thought(
             turn=turn,
             system=directive.system,
-            history=tuple(self.history),
+            history=recent(self.history),
             tools=self._parts.tools.schemas(directive.allowed_tools),
             script=directive.say,
             script_tools=script,
@@ -325,6 +327,14 @@ class Answering:
         at = next((n for n, line in enumerate(self.history, start=1) if line is told.after), 0)
         self.history[at:at] = lines
         told.after = lines[-1]
+
+
+def recent(history: Sequence[Message], most: int = RECALLED) -> tuple[Message, ...]:
+    """The last lines, at most `most`. A tool's answer whose call would be cut off is left out too: models refuse it."""
+    start = max(0, len(history) - most)
+    while start < len(history) and history[start].role == "tool":
+        start += 1
+    return tuple(history[start:])
 
 
 def remembered(events: Sequence[Event]) -> list[Message]:

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 BATCH = 16
 WAITING = 4_096
 """Events that may wait for a store that is away; what comes then is lost, and said so."""
+ROOM = 64
+"""How many more may wait that somebody waits for (`commit`): a flood of notes does not keep tools from acting."""
 PATIENCE_S = 120.0
 """How long the store may be away before the call's events are given up (the call itself goes on)."""
 
@@ -59,7 +61,7 @@ class Scribe:
         self._idle.set()
         self._count = 0
         self._term = 0
-        self._sealed = False
+        self._sealed = self._told = False
 
     def start(self, term: int) -> None:
         """The call is ours: write as its owner of this term."""
@@ -108,8 +110,10 @@ class Scribe:
         return Draft(type_, data, str(self._count), iso(self._clock()))
 
     def _add(self, entry: _Entry) -> bool:
-        if self._sealed or len(self._entries) >= WAITING:
-            log.warning("event_not_kept", call_id=self._call_id, type=entry.draft.type.value, sealed=self._sealed)
+        if self._sealed or len(self._entries) >= WAITING + (ROOM if entry.done else 0):
+            if not self._told:  # once a call: what floods the journal must not flood the log
+                self._told = True
+                log.warning("event_not_kept", call_id=self._call_id, type=entry.draft.type.value, sealed=self._sealed)
             return False
         self._entries.append(entry)
         self._idle.clear()

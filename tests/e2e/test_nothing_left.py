@@ -15,7 +15,7 @@ from infra.simulators.config import PhoneConfig, new_sid
 from infra.simulators.phone import place_call
 from infra.simulators.scenario import AfterAssistant, Cut, HangUp, Over, Say, Scenario, Step
 from media_gateway.app import Core, Gateway, create_app
-from media_gateway.server import server
+from media_gateway.server import DrainingServer, server
 from media_gateway.settings import Settings, load
 from media_gateway.voice.ports import SessionFactory
 from media_gateway.wiring import build_sessions
@@ -91,7 +91,7 @@ async def run(settings: Settings) -> tuple[list[int], tuple[int, int, int], tupl
         return await build_sessions(core)
 
     app = create_app(settings, build_sessions=build)
-    running = server(app, settings, host="127.0.0.1", port=settings.port)
+    running: DrainingServer = server(app, settings, host="127.0.0.1", port=settings.port)
     serving = asyncio.create_task(running._serve())  # without its signal handlers
     async with asyncio.timeout(30):
         while not running.started:

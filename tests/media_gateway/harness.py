@@ -211,7 +211,7 @@ async def gateway(
         demo_call=demo_call,
         limits=limits,
     )
-    running = server(app, settings, host="127.0.0.1", port=0)
+    running: DrainingServer = server(app, settings, host="127.0.0.1", port=0)
     task = asyncio.create_task(running._serve())  # without its signal handlers
     try:
         async with asyncio.timeout(10):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from media_gateway.settings import SettingsError, load
+from media_gateway.settings import Settings, SettingsError, load
 from tests.media_gateway.harness import environ
 
 
@@ -85,9 +85,30 @@ def test_a_media_instance_has_no_login(tmp_path: Path) -> None:
 
 
 def test_several_jwt_keys(tmp_path: Path) -> None:
-    settings = load(environ(tmp_path, JWT_SECRET="new:n:with-colon, old:o"))
+    here = environ(tmp_path, PUBLIC_BASE_URL="")
+    settings = load({**here, "JWT_SECRET": "new:n:with-colon, old:o"})
     assert settings.jwt_keys == (("new", "n:with-colon"), ("old", "o"))
-    assert load(environ(tmp_path, JWT_SECRET="just-a-secret")).jwt_keys == (("1", "just-a-secret"),)
+    assert load({**here, "JWT_SECRET": "just-a-secret"}).jwt_keys == (("1", "just-a-secret"),)
+
+
+@pytest.mark.parametrize("dev", [False, True])
+def test_a_short_jwt_secret_is_for_this_machine_alone(tmp_path: Path, dev: bool) -> None:
+    long = "x" * 32
+    for url in ("http://127.0.0.1:8080", "http://localhost", "http://[::1]:80"):
+        load(environ(tmp_path, PUBLIC_BASE_URL=url, JWT_SECRET="short"), dev=dev)
+    for url in ("https://calls.example.com", "http://10.0.0.1:8080", "https://127.0.0.1.evil.com"):
+        load(environ(tmp_path, PUBLIC_BASE_URL=url, JWT_SECRET=long), dev=dev)
+        for secret in ("short", f"new:{long},old:short"):
+            with pytest.raises(SettingsError) as refused:
+                load(environ(tmp_path, PUBLIC_BASE_URL=url, JWT_SECRET=secret), dev=dev)
+            assert set(refused.value.problems) == {"JWT_SECRET"}
+
+
+def test_the_example_names_every_variable() -> None:
+    example = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+    named = {line.partition("=")[0] for line in example.splitlines() if line and not line.startswith("#")}
+    platform = {"dev", "generated", "k_service"}
+    assert {name.upper() for name in set(Settings.model_fields) - platform} <= named
 
 
 def test_dev_makes_up_its_secrets_once(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -10,8 +12,9 @@ from argon2 import PasswordHasher
 
 from media_gateway.auth import AuthError, Principal, Tokens
 from media_gateway.auth.doors import Doors, hostname, loopback
-from media_gateway.auth.login import DemoLogin, Login, Throttle, TooManyAttempts
+from media_gateway.auth.login import Delays, DemoLogin, Login, TooManyAttempts
 from media_gateway.auth.tokens import ACCESS_TTL, STREAM_TTL
+from media_gateway.rate import Bucket
 
 pytestmark = pytest.mark.anyio
 OLD = ("old", "o" * 32)
@@ -77,6 +80,10 @@ def forged(**changes: object) -> str:
         "",
         "x",
         "a.b.c",
+        "\ud800",
+        "\ud800.b.c",
+        "é.b.c",
+        base64.urlsafe_b64encode(b"[" * 100_000).decode() + ".b.c",
         jwt.encode({"sub": "ann", "org": "acme", "role": "admin", "aud": "callboard", "exp": 2**33}, NEW[1]),
         jwt.encode({"sub": "ann", "aud": "callboard", "exp": 2**33}, "another" * 6, headers={"kid": "new"}),
         forged(aud="callboard-ws"),
@@ -141,29 +148,82 @@ async def test_login(kept: str) -> None:
             await login(username, password, peer="p")
 
 
-async def test_guessing_is_slowed_down_and_forgiven() -> None:
-    clock = Clock()
-    hashed = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
-    login = Login("admin", hashed, throttle=Throttle(limit=2, window_s=60, clock=clock))
-    for _ in range(2):
+class Waits:
+    """Takes the place of sleep."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+async def test_guesses_wait_longer_and_longer_and_the_right_password_never() -> None:
+    waits = Waits()
+    login = Login("admin", HASHED, sleep=waits, rate=Bucket(1_000, 1_000))
+    for _ in range(9):
         with pytest.raises(AuthError, match="wrong"):
             await login("admin", "guess", peer="p")
+    assert waits.seconds == [0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+    assert (await login("admin", "secret", peer="p")).user == "admin", "though somebody failed under the same key"
+    assert len(waits.seconds) == 9
+    with pytest.raises(AuthError, match="wrong"):
+        await login("admin", "guess", peer="p")
+    assert waits.seconds[-1] == 0.0, "forgiven"
+
+
+async def test_all_attempts_together_have_one_rate() -> None:
+    now = 0.0
+    login = Login("admin", HASHED, rate=Bucket(2, 3), clock=lambda: now)
+    for peer in "abc":
+        await login("admin", "secret", peer=peer)
     with pytest.raises(TooManyAttempts) as refused:
-        await login("admin", "secret", peer="p")
-    assert 0 < refused.value.retry_after <= 61
-    assert (await login("admin", "secret", peer="another")).user == "admin"
-    clock.later(timedelta(seconds=61))
-    for _ in range(5):
-        await login("admin", "secret", peer="p")
+        await login("admin", "secret", peer="d")
+    assert refused.value.retry_after == 1
+    now = 0.5
+    await login("admin", "secret", peer="d")
 
 
-def test_the_throttle_forgets_the_oldest() -> None:
-    throttle = Throttle(limit=1, most=2)
+async def test_an_attempt_that_was_not_verified_in_time_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits()
+    login = Login("admin", HASHED, sleep=waits, delays=Delays(free=0))
+    login._slots = asyncio.Semaphore(0)
+    monkeypatch.setattr("media_gateway.auth.login._DEADLINE_S", 0.01)
+    with pytest.raises(TimeoutError):
+        await login("admin", "guess", peer="p")
+    monkeypatch.undo()
+    login._slots = asyncio.Semaphore(1)
+    with pytest.raises(AuthError, match="wrong"):
+        await login("admin", "guess", peer="p")
+    assert waits.seconds == [0.5], "the first failure"
+
+
+def test_delays_forget_the_oldest_and_the_old() -> None:
+    now = 0.0
+    delays = Delays(free=0, most=2, forget_s=10, clock=lambda: now)
     for key in ("a", "b", "c"):
-        throttle.failed(key)
-    throttle.check("a")
-    with pytest.raises(TooManyAttempts):
-        throttle.check("c")
+        assert delays.failed(key) == 0.5
+    assert delays.failed("c") == 1.0
+    assert delays.failed("a") == 0.5
+    now = 10.5
+    assert delays.failed("c") == 0.5
+    for _ in range(2_000):
+        delay = delays.failed("c")
+    assert delay == 8.0
+
+
+def test_passwords_are_hashed_for_one_thread() -> None:
+    assert Login("admin", "x")._hasher.parallelism == 1
+
+
+async def test_who_came_in_is_good_until_the_token_expires() -> None:
+    clock = Clock()
+    tokens = Tokens([NEW], clock=clock)
+    principal = tokens.verify_access(tokens.access(ANN))
+    assert principal.expires == clock.now + ACCESS_TTL
+    clock.later(timedelta(hours=1))
+    through = await tokens.redeem_ticket(tokens.ticket(principal), Claimed())
+    assert through.expires == principal.expires
 
 
 def test_a_demo_link_works_once() -> None:
@@ -185,7 +245,12 @@ def test_a_demo_link_works_once() -> None:
         ("[::1]:8080", "::1"),
         ("", ""),
         ("[::1", ""),
-        ("user@evil.com", "evil.com"),
+        ("user@evil.com", ""),
+        ("127.0.0.1; script-src *", ""),
+        ("127.0.0.1:8080 evil.com", ""),
+        ("127.0.0.1/x", ""),
+        ("localhost\n", ""),
+        ("ｌocalhost", ""),
     ],
 )
 def test_the_name_in_a_host_header(host: str, name: str) -> None:
@@ -211,7 +276,9 @@ def test_who_may_come_in() -> None:
 def test_from_outside_a_laptop_needs_real_secrets() -> None:
     laptop = Doors("tunnel.example.com", dev=True, generated=frozenset({"JWT_SECRET", "ELEVENLABS_WEBHOOK_SECRET"}))
     assert laptop.refusal({"host": "127.0.0.1:8080"}) is None
-    for headers in ({"host": "tunnel.example.com"}, {"host": "127.0.0.1", "x-forwarded-for": "1.2.3.4"}):
+    forwarded = ("x-forwarded-for", "CF-Connecting-IP", "X-Original-Host", "X-Forwarded-Port", "X-Client-IP")
+    outside = [{"host": "127.0.0.1", name.lower(): "1.2.3.4"} for name in (*forwarded, "True-Client-IP")]
+    for headers in ({"host": "tunnel.example.com"}, *outside):
         refusal = laptop.refusal(headers)
         assert refusal is not None
         assert refusal[0] == "real_secrets_needed"

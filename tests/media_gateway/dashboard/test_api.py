@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -12,8 +13,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from media_gateway.auth import Principal
+from media_gateway.auth import login as login_module
 from media_gateway.auth.login import DemoLogin
 from media_gateway.dashboard.page import Page
+from media_gateway.middleware import BodyDeadline
 from realtime.call import Status
 from tests.media_gateway.harness import connected, environ, gateway, start
 
@@ -57,13 +60,63 @@ async def test_a_login_that_fails_says_why(tmp_path: Path, body: object, status:
         assert foreign.status_code == 403
 
 
-async def test_guessing_ends_in_429(tmp_path: Path) -> None:
+async def test_guessing_ends_in_429_and_does_not_lock_the_real_one_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login_module, "BURST", 5.0)
+    monkeypatch.setattr(login_module, "RATE", 2.0)
     async with gateway(tmp_path) as running:
-        for _ in range(5):
-            await running.http.post("/auth/login", json={"username": "admin", "password": "guess"})
-        answer = await running.http.post("/auth/login", json=LOGIN)
-        assert answer.status_code == 429
-        assert int(answer.headers["retry-after"]) > 0
+        answers = await asyncio.gather(
+            *(running.http.post("/auth/login", json={"username": f"u{n}", "password": "guess"}) for n in range(9))
+        )
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert len(refused) >= 3
+        assert int(refused[0].headers["retry-after"]) > 0
+        await asyncio.sleep(0.6)
+        assert (await running.http.post("/auth/login", json=LOGIN)).status_code == 200
+
+
+QUERIES = {
+    "a cursor that nests": ("/api/v1/calls", {"cursor": base64.urlsafe_b64encode(b"[" * 5_900).decode()}),
+    "a cursor out of time": (
+        "/api/v1/calls",
+        {"cursor": base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+23:59"]').decode()},
+    ),
+    "a cursor that is none": ("/api/v1/calls", {"cursor": "é"}),
+    "a long cursor": ("/api/v1/calls", {"cursor": "x" * 9_000}),
+    "from before all time": ("/api/v1/calls", {"from": "0001-01-01T00:00:00+23:59"}),
+    "to after all time": ("/api/v1/calls", {"to": "9999-12-31T23:59:59-23:59"}),
+    "a long q": ("/api/v1/calls", {"q": "x" * 201}),
+    "a status that is none": ("/api/v1/calls", {"status": "\x00"}),
+    "a limit of many digits": ("/api/v1/calls", {"limit": "9" * 5_000}),
+    "after with many digits": ("/api/v1/calls/CA1/events", {"after": "9" * 5_000}),
+    "after in other digits": ("/api/v1/calls/CA1/events", {"after": "١"}),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_a_query_that_cannot_be_meant(tmp_path: Path, name: str) -> None:
+    path, query = QUERIES[name]
+    async with gateway(tmp_path) as running:
+        await running.ring("CA1")
+        answer = await running.http.get(path, params=query, headers=running.bearer())
+        assert answer.status_code == 422, answer.text
+        assert len(answer.json()["error"]["message"]) < 500
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_body_that_trickles_in_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BodyDeadline.__init__, "__kwdefaults__", {"seconds": 0.05})
+    async with gateway(tmp_path) as running:
+        for path in ("/auth/login", "/api/v1/voice/status"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.server.bound_port)
+            head = f"POST {path} HTTP/1.1\r\nHost: {running.settings.public_host}\r\nContent-Length: 100\r\n\r\n{{"
+            writer.write(head.encode())
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert answer.startswith(b"HTTP/1.1 408"), "and the connection is closed"
+            assert b"too_slow" in answer
+            writer.close()
+            await writer.wait_closed()
 
 
 ROUTES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,10 @@ import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from media_gateway.auth import Principal
+from media_gateway.auth.tokens import ACCESS_TTL
 from media_gateway.dashboard.connection import MAX_COMMAND, Connection, parse
+from realtime.clock import utcnow
 from realtime.stores.port import StoreUnavailable
 from tests.media_gateway.harness import VIEWER, closed, gateway
 
@@ -81,6 +85,10 @@ async def _fail(error: Exception) -> None:
     [
         ({"text": '{"type": "a"}'}, {"type": "a"}),
         ({"text": '{"type": 1}'}, None),
+        ({"text": '{"type": "subscribe", "call_sid": "\\ud800"}'}, None),
+        ({"text": '{"type": "\\ud83d\\ude00"}'}, {"type": "😀"}),
+        ({"text": '{"type": "a", "n": NaN}'}, None),
+        ({"text": '{"type": "a", "n": ' + "9" * 5_000 + "}"}, None),
         ({"text": "[]"}, None),
         ({"text": "{"}, None),
         ({"text": "[" * 10_000}, None),
@@ -111,3 +119,76 @@ async def test_no_more_than_so_many(tmp_path: Path) -> None:
                 await running.socket(path)
             assert refused.value.response.status_code == 503
         await running.until(lambda: len(running.gateway.connections) == 0)
+
+
+async def test_a_user_has_so_many_sockets_and_no_more(tmp_path: Path) -> None:
+    from websockets.exceptions import InvalidStatus
+
+    async with gateway(tmp_path) as running:
+        connections = running.gateway.connections
+        connections._most_per_user = 1
+        path = f"/ws/events?token={running.tokens.access(VIEWER)}"
+        async with running.socket(path):
+            with pytest.raises(InvalidStatus) as refused:
+                await running.socket(path)
+            assert refused.value.response.status_code == 429
+            async with running.socket("/ws/events") as ws:
+                await ws.send(json.dumps({"type": "auth", "ticket": running.tokens.ticket(VIEWER)}))
+                assert await closed(ws) == 4429
+            other = running.tokens.access(Principal("bob", "default", "viewer"))
+            async with running.socket(f"/ws/events?token={other}"):
+                pass
+        await running.until(lambda: not connections._users)
+        async with running.socket(path):
+            pass
+
+
+async def test_those_who_have_not_said_who_they_are_count_too(tmp_path: Path) -> None:
+    from websockets.exceptions import InvalidStatus
+
+    async with gateway(tmp_path) as running:
+        connections = running.gateway.connections
+        connections._most = 1
+        async with running.socket("/ws/events"):
+            with pytest.raises(InvalidStatus) as refused:
+                await running.socket(f"/ws/events?token={running.tokens.access(VIEWER)}")
+            assert refused.value.response.status_code == 503
+        await running.until(lambda: not connections._arriving)
+        async with running.socket(f"/ws/events?token={running.tokens.access(VIEWER)}"):
+            pass
+
+
+@pytest.mark.parametrize("by", ["token", "ticket"])
+async def test_a_socket_closes_when_its_token_expires(tmp_path: Path, by: str) -> None:
+    async with gateway(tmp_path) as running:
+        soon = timedelta(seconds=0.1)
+        running.gateway.connections._clock = lambda: utcnow() + ACCESS_TTL - timedelta(seconds=1) - soon
+        access = running.tokens.access(VIEWER)
+        async with running.socket("/ws/events" + (f"?token={access}" if by == "token" else "")) as ws:
+            if by == "ticket":
+                ticket = running.tokens.ticket(running.tokens.verify_access(access))
+                await ws.send(json.dumps({"type": "auth", "ticket": ticket}))
+            assert await closed(ws) == 4401
+            assert ws.close_reason == "expired"
+
+
+async def test_a_ticket_that_no_text_can_hold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with gateway(tmp_path) as running:
+        async with running.socket("/ws/events") as ws:
+            await ws.send('{"type":"auth","ticket":"\\ud800"}')
+            assert await closed(ws) == 4401
+        async with running.socket(f"/ws/calls/transcriptions?token={running.tokens.access(VIEWER)}") as ws:
+            await ws.send('{"type":"subscribe","call_sid":"\\ud800"}')
+            assert await closed(ws) == 4400
+        assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("key", ["*", "__x", "a/b", "", "é", "x" * 129])
+async def test_a_subscription_to_what_is_no_call(tmp_path: Path, key: str) -> None:
+    async with gateway(tmp_path) as running:
+        async with running.socket(f"/ws/calls/transcriptions?token={running.tokens.access(VIEWER)}") as ws:
+            for name in ("call_sid", "conversation_id"):
+                await ws.send(json.dumps({"type": "subscribe", name: key}))
+                answer = json.loads(await asyncio.wait_for(ws.recv(), 5))
+                assert (answer["type"], answer["code"]) == ("error", "bad_request")
+        assert not running.gateway.core.hub.subscriptions

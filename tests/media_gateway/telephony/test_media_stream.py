@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
+from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from media_gateway.telephony import media_protocol as wire
+from media_gateway.telephony import media_stream
 from media_gateway.telephony.media_stream import Limits
+from media_gateway.voice.ports import Line, StartedStream
 from tests.media_gateway.harness import STREAM_SID, NotedSession, Running, closed, connected, gateway, media, start
 
 pytestmark = pytest.mark.anyio
@@ -236,6 +243,79 @@ async def test_hostile_after_start(tmp_path: Path, name: str) -> None:
         assert session.notes == [("lost", None)]
         assert await _everything(running) == before
         await _still_runs(running, other, neighbour)
+
+
+@pytest.mark.parametrize(("frame", "most"), [(media(), 500), (DTMF, 40), (MARK, 1_000)], ids=["media", "dtmf", "mark"])
+async def test_a_flood_ends_its_stream_and_no_other(tmp_path: Path, frame: str, most: int) -> None:
+    async with gateway(tmp_path) as running:
+        other, neighbour = await _neighbour(running)
+        token = await running.ring("CA1")
+        with capture_logs() as lines:
+            async with running.media() as ws:
+                await ws.send(connected())
+                await ws.send(start("CA1", token))
+                session = await running.session("CA1")
+                with suppress(ConnectionClosed):
+                    for _ in range(3 * most):
+                        await ws.send(frame)
+                assert await closed(ws) == 1008
+            await running.until(lambda: session.ended)
+        assert most <= len(session.notes) - 1 < 3 * most
+        assert session.notes[-1] == ("lost", None)
+        assert [line["event"] for line in lines].count("media_stream_broken") == 1
+        await _still_runs(running, other, neighbour)
+
+
+async def test_the_reader_lets_others_live(tmp_path: Path) -> None:
+    """Frames that are there already are received without waiting; between them others have their turn."""
+
+    class Backlog:
+        left = 400
+
+        async def receive(self) -> dict[str, object]:
+            self.left -= 1
+            return {"type": "websocket.receive", "text": media()} if self.left else {"type": "websocket.disconnect"}
+
+    protocol = wire.MediaProtocol()
+    protocol.receive(start("CA1", "x"))
+    session = NotedSession(StartedStream(call_id="CA1", stream_sid=STREAM_SID), cast("Line", None))
+    turns = 0
+
+    async def another() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(another())
+    assert await media_stream._read(cast("WebSocket", Backlog()), protocol, session, lambda: False) is None
+    task.cancel()
+    assert len(session.notes) == 400
+    assert turns >= 400 // media_stream.YIELD_EVERY - 1
+
+
+async def test_asked_again_a_call_goes_on_in_a_new_stream_and_the_older_falls_silent(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        token = await running.ring("CA1")
+        async with running.media() as first:
+            await first.send(connected())
+            await first.send(start("CA1", token))
+            older = await running.session("CA1")
+            await running.gateway.core.journal.own("CA1", "here")
+            token = await running.ring("CA1")
+            async with running.media() as second:
+                await second.send(connected())
+                await second.send(start("CA1", token))
+                assert await closed(first) == 1000
+                await running.until(lambda: len(running.sessions) == 2)
+                newer = running.sessions[1]
+                assert newer.started.resumed
+                assert not older.started.resumed
+                assert older.notes == [("lost", None)], "not moved: nobody shall ask for a third stream"
+                await running.until(lambda: older.ended)
+                assert running.gateway.sessions.get("CA1") is newer
+                await second.send(media(b"\x01"))
+                await running.until(lambda: newer.notes == [("media", b"\x01")])
 
 
 async def test_nothing_is_taken_after_stop(tmp_path: Path) -> None:

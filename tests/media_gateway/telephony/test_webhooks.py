@@ -109,7 +109,9 @@ async def test_a_signature_is_for_the_public_address_and_the_whole_form(tmp_path
             assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("sid", ["", "../../calls", "CA 1", "C" * 65])
+@pytest.mark.parametrize(
+    "sid", ["", "../../calls", "CA 1", "C" * 65, "__x__", "\udc80".encode("utf-8", "replace").decode()]
+)
 async def test_a_call_sid_that_is_none(tmp_path: Path, sid: str) -> None:
     async with gateway(tmp_path) as running:
         answer = await running.twilio(INCOMING, {**FORM, "CallSid": sid})

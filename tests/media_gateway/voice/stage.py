@@ -341,8 +341,8 @@ class Stage:
         self.resumed = False
         self.lookup: Callable[[str, str], Any] | None = None
 
-    def begin(self) -> CallSession:
-        parts = Parts(
+    def parts(self) -> Parts:
+        return Parts(
             journal=self.journal,
             store=self.store,
             audience=self.audience,
@@ -357,8 +357,10 @@ class Stage:
             lookup=self.lookup,
             patience=self.patience,
         )
+
+    def begin(self) -> CallSession:
         stream = StartedStream(call_id=CALL, stream_sid="MZ1", caller_phone="+15550001", resumed=self.resumed)
-        self.session = CallSession(parts, stream, self.line)
+        self.session = CallSession(self.parts(), stream, self.line)
         self.line.session = self.session
         self.running = asyncio.create_task(self.session.run())
         return self.session

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import stamina
+from structlog.testing import capture_logs
 
 from media_gateway.voice import scribe as module
 from media_gateway.voice.scribe import Scribe
@@ -209,6 +210,25 @@ async def test_the_wait_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         desk.scribe.start(await desk.own())
         await asyncio.wait_for(desk.scribe.flush(), 5)
         assert await desk.digits() == "123"
+
+
+async def test_a_flood_of_notes_leaves_room_for_tools_and_for_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 3)
+    monkeypatch.setattr(module, "ROOM", 1)
+    with capture_logs() as lines:
+        async with at_work(tmp_path, start=False) as desk:
+            for _ in range(50):
+                note(desk, "1")
+            tool = asyncio.create_task(desk.scribe.commit(EventType.TOOL_CALL, {}, [Create("slots/14", {"by": CALL})]))
+            await asyncio.sleep(0)
+            with pytest.raises(StoreUnavailable):
+                await desk.scribe.commit(EventType.TOOL_CALL, {}, [])
+            desk.scribe.start(await desk.own())
+            await asyncio.wait_for(tool, 5)
+            assert await desk.digits() == "111"
+    assert [line["event"] for line in lines].count("event_not_kept") == 1
 
 
 async def test_a_caller_who_stops_waiting_breaks_nothing(tmp_path: Path) -> None:
