@@ -16,6 +16,7 @@ from functions.body import BodyTooLarge, read_body
 from functions.push_auth import NotAllowed, check
 from functions.runtime import runtime
 from functions.settings import Misconfigured, Settings
+from realtime.bus.port import MAX_DATA_BYTES
 from realtime.stores.port import Conflict, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 16 * 1024 * 1024
-"""Pub/Sub's 10 MB in base64, and its envelope."""
+MAX_BODY = MAX_DATA_BYTES * 4 // 3 + 1024 * 1024
+"""The largest message that a bus takes, in base64, and room for its envelope: what was published can be delivered."""
 APPLY_SECONDS = 50.0
 """Less than the acknowledgement deadline of the subscription (60 s)."""
 

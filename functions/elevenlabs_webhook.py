@@ -16,8 +16,7 @@ from functions.elevenlabs_news import NotAnEnvelope, news
 from functions.publisher import publisher
 from functions.settings import Misconfigured, Settings
 from functions.signature import HEADER, BadSignature, read
-from realtime.bus.port import PublishFailed
-from realtime.bus.rest import TooLarge
+from realtime.bus.port import PublishFailed, TooLarge
 from realtime.clock import utcnow
 
 if TYPE_CHECKING:

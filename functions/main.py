@@ -14,6 +14,9 @@ import functions_framework  # noqa: E402
 
 from functions import apply_call_event as _applier  # noqa: E402
 from functions import elevenlabs_webhook as _webhook  # noqa: E402
+from functions.logs import configure  # noqa: E402
+
+configure()
 
 elevenlabs_webhook = functions_framework.http(_webhook.elevenlabs_webhook)
 apply_call_event = functions_framework.http(_applier.apply_call_event)

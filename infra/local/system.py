@@ -108,7 +108,8 @@ class LocalSystem:
             await self.aclose()
             raise
         if self.settings.callboard_bus == "embedded":
-            dispatcher = Dispatcher(self.database, self.push_url, token=self.push_token)
+            days = self.settings.callboard_retention_days
+            dispatcher = Dispatcher(self.database, self.push_url, token=self.push_token, retention_days=days)
             self._dispatching = asyncio.create_task(dispatcher.run(), name="dispatcher")
         return self
 

@@ -24,6 +24,7 @@ from realtime.clock import Clock, utcnow
 log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 10.0
+PURGE_SECONDS = 600.0
 LEASE_MARGIN_SECONDS = 5.0
 
 
@@ -62,10 +63,11 @@ class Dispatcher:
         backoff: tuple[float, float] = (0.1, 30.0),
         concurrency: int = 8,
         token: str = "",
+        retention_days: int = 30,
     ) -> None:
         """`token` goes with every push, as a bearer. `push_seconds` is the acknowledgement deadline; `backoff` the
-        first and the longest wait in seconds."""
-        self._outbox = Outbox(path, clock=clock)
+        first and the longest wait in seconds; `retention_days` how long what could not be delivered is kept."""
+        self._outbox = Outbox(path, clock=clock, retention_days=retention_days)
         self._url = push_url
         self._rand = rand
         self._poll = poll_seconds
@@ -81,7 +83,9 @@ class Dispatcher:
         limits = httpx2.Limits(max_connections=self._concurrency, max_keepalive_connections=self._concurrency)
         try:
             # The applier is on this machine: an HTTP proxy of the environment is not for it.
-            async with httpx2.AsyncClient(timeout=self._push_seconds, limits=limits, trust_env=False) as client:
+            client = httpx2.AsyncClient(timeout=self._push_seconds, limits=limits, trust_env=False)
+            async with client, asyncio.TaskGroup() as group:
+                group.create_task(self._purging())
                 await self._dispatch(client)
         finally:
             await asyncio.to_thread(self._outbox.release, self._lease)
@@ -102,6 +106,14 @@ class Dispatcher:
                     await asyncio.wait(working, timeout=self._poll, return_when=asyncio.FIRST_COMPLETED)
                 elif not letters:
                     await asyncio.sleep(self._poll)
+
+    async def _purging(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._outbox.purge)
+            except sqlite3.Error as error:
+                log.warning("bus_unavailable", extra={"why": str(error)})
+            await asyncio.sleep(PURGE_SECONDS)
 
     async def _claim(self, room: int) -> list[Letter]:
         seconds = self._push_seconds + LEASE_MARGIN_SECONDS
@@ -125,10 +137,10 @@ class Dispatcher:
             return
         tries = letter.attempts + 1
         if tries >= self._max_attempts:
-            log.error("bus_dead_letter", extra={"n": letter.n, "attempts": tries, "why": why})
+            log.error("bus_dead_letter", extra={**_ids(letter), "attempts": tries, "why": why})
             await asyncio.to_thread(self._outbox.bury, self._lease, letter.n, why=why)
             return
-        log.warning("bus_redelivery", extra={"n": letter.n, "attempts": tries, "why": why})
+        log.warning("bus_redelivery", extra={**_ids(letter), "attempts": tries, "why": why})
         wait = delay(tries, base=self._base, cap=self._cap, rand=self._rand)
         await asyncio.to_thread(self._outbox.retry, self._lease, letter.n, after=wait)
 
@@ -147,3 +159,9 @@ class Dispatcher:
         except (httpx2.HTTPError, TimeoutError) as error:
             return type(error).__name__
         return None if response.is_success else f"HTTP {response.status_code}"
+
+
+def _ids(letter: Letter) -> dict[str, object]:
+    """What a line of the log says of a message."""
+    about = {"news": letter.attributes.get("id"), "kind": letter.attributes.get("type")}
+    return {"n": letter.n, **about, "source": letter.attributes.get("source"), "key": letter.ordering_key}

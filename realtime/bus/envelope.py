@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from realtime.bus.port import SUBSCRIPTION, BusMessage
+from realtime.bus.port import MAX_DATA_BYTES, SUBSCRIPTION, BusMessage, TooLarge
 
 KEYS = frozenset({"conversation_id", "call_sid", "call_id"})
 
@@ -22,9 +22,11 @@ class Malformed(Exception):
 
 
 def encode(message: BusMessage) -> tuple[bytes, dict[str, str]]:
-    """(data, attributes) as published. Raises TypeError, ValueError if `data` is not JSON values."""
-    body = json.dumps(message.to_dict(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return body.encode(), {"id": message.id, "source": message.source, "type": message.type}
+    """(data, attributes) as published. Raises TypeError, ValueError if `data` is not JSON values; TooLarge."""
+    body = json.dumps(message.to_dict(), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    if len(body) > MAX_DATA_BYTES:
+        raise TooLarge(f"{message.id} is {len(body)} bytes; the bus takes {MAX_DATA_BYTES}")
+    return body, {"id": message.id, "source": message.source, "type": message.type}
 
 
 def decode(data: bytes) -> BusMessage:

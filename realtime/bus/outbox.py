@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that could not be delivered; kept until somebody deals with it."""
+    """A message that could not be delivered; kept as long as everything else, for somebody to deal with it."""
 
     n: int
     ordering_key: str
@@ -70,9 +71,9 @@ class DeadLetter:
 class Outbox:
     """The queue. Safe to use from several threads; open one per process and file."""
 
-    def __init__(self, path: str | Path, *, clock: Clock = utcnow) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: str | Path, *, clock: Clock = utcnow, retention_days: int = 30) -> None:
         self._clock = clock
+        self._retention = timedelta(days=retention_days)
         self._lock = threading.Lock()
         self._db = connect(Path(path))
         prepare(self._db)
@@ -82,7 +83,7 @@ class Outbox:
                 db.execute(statement)
 
     def publish(self, message: BusMessage) -> None:
-        """Returns when the message is on disk. Raises PublishFailed."""
+        """Returns when the message is on disk. Raises PublishFailed (TooLarge: for good)."""
         data, attributes = encode(message)
         row = (message.ordering_key, data, json.dumps(attributes), iso(self._clock()))
         statement = "INSERT INTO bus_messages (ordering_key, data, attributes, published_at) VALUES (?, ?, ?, ?)"
@@ -131,6 +132,12 @@ class Outbox:
             )
             if moved.rowcount:
                 db.execute("DELETE FROM bus_messages WHERE n = ?", (n,))
+
+    def purge(self) -> int:
+        """Forget the undeliverable messages that have been kept long enough; how many."""
+        with self._transaction() as db:
+            gone = db.execute("DELETE FROM bus_dead_letters WHERE died_at < ?", (iso(self._clock() - self._retention),))
+        return gone.rowcount
 
     def pending(self) -> int:
         """How many messages are not acknowledged yet."""

@@ -10,8 +10,16 @@ TOPIC = "callboard-events"
 SUBSCRIPTION = "callboard-apply"
 
 
+MAX_DATA_BYTES = 7_000_000
+"""Of an encoded message, on every bus: Pub/Sub takes requests of 10 MB, and base64 makes four bytes of three."""
+
+
 class PublishFailed(Exception):
     """The bus did not confirm the message in time. The sender must not acknowledge what it carries."""
+
+
+class TooLarge(PublishFailed):
+    """The message will never fit; sending it again does not help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,6 @@ from realtime.bus.port import TOPIC, BusMessage, PublishFailed
 METADATA = "http://metadata.google.internal"
 TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - a path, not a secret
 TOKEN_MARGIN_SECONDS = 60.0
-MAX_DATA_BYTES = 7_000_000
-"""Pub/Sub takes requests of 10 MB, and base64 makes four bytes of three."""
 
 
 class Publisher(Protocol):
@@ -33,10 +31,6 @@ class Publisher(Protocol):
 
     def close(self) -> None:
         """Safe to call twice."""
-
-
-class TooLarge(PublishFailed):
-    """The message will never fit; sending it again does not help."""
 
 
 class RestPublisher:
@@ -76,8 +70,6 @@ class RestPublisher:
     def publish(self, message: BusMessage) -> None:
         """Returns when Pub/Sub has confirmed the message. Raises PublishFailed (TooLarge: for good)."""
         data, attributes = encode(message)
-        if len(data) > MAX_DATA_BYTES:
-            raise TooLarge(f"{message.id} is {len(data)} bytes; the bus takes {MAX_DATA_BYTES}")
         one = {
             "data": base64.b64encode(data).decode(),
             "attributes": attributes,

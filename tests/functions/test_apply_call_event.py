@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import pytest
 
 from functions import applier as rooms
+from functions import apply_call_event
 from functions.applier import Applier
 from realtime.bus.envelope import encode, push_body
-from realtime.bus.port import BusMessage
+from realtime.bus.port import MAX_DATA_BYTES, BusMessage
 from realtime.call import Call, Status
 from realtime.events import Draft, EventType
 from realtime.journal import Journal
@@ -284,3 +285,16 @@ def test_a_function_without_a_store_acknowledges_nothing(embedded: Path, monkeyp
 
 def test_only_a_post_is_a_delivery(embedded: Path) -> None:
     assert app_of("apply_call_event").test_client().get("/").status_code == 405
+
+
+def test_the_largest_message_that_a_bus_takes_can_be_delivered(embedded: Path) -> None:
+    room = MAX_DATA_BYTES - len(encode(BusMessage("6", "martian", "hello", {"call_id": "x"}, TS, {"a": ""}))[0])
+    largest = BusMessage("6", "martian", "hello", {"call_id": "x"}, TS, {"a": "x" * room})
+    assert len(encode(largest)[0]) == MAX_DATA_BYTES
+    assert deliver(push(largest)) == 204
+    (letter,) = kept_aside(embedded)
+    assert "martian" in letter["why"]
+
+
+def test_what_is_larger_than_any_message_is_not_read(embedded: Path) -> None:
+    assert deliver(b"x" * (apply_call_event.MAX_BODY + 1)) == 413

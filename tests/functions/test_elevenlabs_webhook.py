@@ -179,3 +179,9 @@ def test_the_framework_adds_none_of_them_either() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_the_applier_could_not_take_is_413_and_not_published(embedded: Path) -> None:
+    status, answer = deliver(app_of("elevenlabs_webhook"), transcription(note="x" * 7_000_000))
+    assert (status, answer["error"]["code"]) == (413, "too_large")
+    assert published(embedded) == []

@@ -17,7 +17,7 @@ import pytest
 from realtime.bus.embedded import Dispatcher, EmbeddedBus
 from realtime.bus.envelope import decode
 from realtime.bus.outbox import Outbox
-from realtime.bus.port import BusMessage, PublishFailed
+from realtime.bus.port import MAX_DATA_BYTES, BusMessage, PublishFailed, TooLarge
 from tests.realtime.push import applier
 
 pytestmark = pytest.mark.anyio
@@ -225,3 +225,48 @@ async def test_a_file_that_is_busy_for_a_while_delays_and_loses_nothing(
             await emptied(path)
     assert list(dict.fromkeys(there.acknowledged())) == ["a:0", "a:1", "a:2"]
     assert not any(trouble.values())
+
+
+def test_what_could_not_be_delivered_is_kept_for_as_long_as_everything_else(path: Path) -> None:
+    now = [datetime(2026, 11, 20, tzinfo=UTC)]
+    outbox = Outbox(path, clock=lambda: now[0], retention_days=7)
+    for n in (1, 2):
+        outbox.publish(news("a", n))
+        (letter,) = outbox.claim("one", seconds=10, limit=1)
+        outbox.bury("one", letter.n, why="HTTP 500")
+        now[0] += timedelta(days=4)
+    assert outbox.purge() == 1
+    assert [decode(letter.data).id for letter in outbox.dead_letters()] == ["a:2"]
+    assert outbox.purge() == 0
+    outbox.close()
+
+
+async def test_a_dispatcher_forgets_what_died_long_ago(path: Path) -> None:
+    outbox = Outbox(path, clock=lambda: datetime(2020, 1, 1, tzinfo=UTC))
+    outbox.publish(news("a", 1))
+    (letter,) = outbox.claim("one", seconds=10, limit=1)
+    outbox.bury("one", letter.n, why="HTTP 500")
+    async with dispatching(path, "http://127.0.0.1:9/", retention_days=30):
+        async with asyncio.timeout(5):
+            while outbox.dead_letters():
+                await asyncio.sleep(0.005)
+    outbox.close()
+
+
+async def test_a_delivery_that_failed_is_in_the_log_with_its_ids(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await published(path, news("a", 1))
+    with applier() as there:
+        there.answer = lambda _message, times: 503 if times == 1 else 204
+        async with dispatching(path, there.url):
+            await emptied(path)
+    (line,) = [vars(record) for record in caplog.records if record.message == "bus_redelivery"]
+    told = {name: line[name] for name in ("news", "kind", "source", "key", "attempts", "why")}
+    assert told == {"news": "a:1", "kind": "tick", "source": "test", "key": "a", "attempts": 1, "why": "HTTP 503"}
+
+
+def test_what_no_bus_takes_is_not_published(path: Path) -> None:
+    outbox = Outbox(path)
+    with pytest.raises(TooLarge):
+        outbox.publish(BusMessage("1", "t", "t", {}, "x", {"a": "x" * MAX_DATA_BYTES}))
+    assert outbox.pending() == 0
+    outbox.close()

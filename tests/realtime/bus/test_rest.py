@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from realtime.bus.envelope import decode
-from realtime.bus.port import TOPIC, BusMessage, PublishFailed
-from realtime.bus.rest import MAX_DATA_BYTES, RestPublisher, TooLarge
+from realtime.bus.port import MAX_DATA_BYTES, TOPIC, BusMessage, PublishFailed, TooLarge
+from realtime.bus.rest import RestPublisher
 from tests.realtime.buses import wire_pubsub
 from tests.realtime.push import applier
 
