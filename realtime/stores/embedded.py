@@ -50,7 +50,6 @@ class EmbeddedStore:
         """Opens the file; `clock` says what has expired. Raises StoreUnavailable when it is not to be opened."""
         self.path = Path(path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             writer = connect(self.path)
             prepare(writer)
             self._reads = connect(self.path)

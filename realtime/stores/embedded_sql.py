@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -25,7 +26,12 @@ _OPERATORS = frozenset(("==", "<", "<=", ">", ">="))
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit (transactions are spelled out), to be used by one thread at a time."""
+    """A connection in autocommit (transactions are spelled out), to be used by one thread at a time. The file, which
+    holds what callers have said, is for this user alone, as is its folder if it has to be made."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)  # made by an older release; SQLite gives the files beside it the mode of this one
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection

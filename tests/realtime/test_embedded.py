@@ -248,3 +248,16 @@ def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     path.write_text("not a database, but long enough to look at" * 100)
     with pytest.raises(StoreUnavailable, match=r"notes\.txt"):
         EmbeddedStore(path)
+
+
+async def test_what_callers_said_is_for_this_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "callboard.db"
+    store = EmbeddedStore(path)
+    await store.commit([Create("things/a", {})])
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert len(list(path.parent.iterdir())) == 3  # the file, its log and its index
+    await store.aclose()
+    path.chmod(0o644)
+    await EmbeddedStore(path).aclose()
+    assert path.stat().st_mode & 0o777 == 0o600
