@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 ALL = "*"
 PAGE = 500
+REMEMBERED = 1000
+"""Calls that are over and that a watcher of all remembers having seen: news of them comes late, if at all."""
 T = TypeVar("T")
 
 
@@ -346,8 +348,12 @@ class Hub:
             if not room.done or any(who.seen < room.head for who in room.receivers.values()):
                 return
             for me, who in room.receivers.items():
-                self._watchers[me].cursors[call_id] = who.seen
-                del self._watchers[me].rooms[call_id]
+                watcher = self._watchers[me]
+                del watcher.rooms[call_id]
+                watcher.cursors.pop(call_id, None)  # to the end: the oldest go first
+                watcher.cursors[call_id] = who.seen
+                while len(watcher.cursors) > REMEMBERED + len(watcher.rooms):
+                    del watcher.cursors[next(iter(watcher.cursors))]
             del self._rooms[call_id]
         for alias in self._calls.pop(call_id).head.aliases:
             self._aliases.pop(alias, None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from realtime import hub as hubs
 from realtime.call import Call, Status
 from realtime.events import Event, EventType, LiveEvent, LiveType
 from realtime.hub import Cursor, Ended, Hub, Subscription
@@ -212,6 +213,23 @@ async def test_a_call_that_was_forgotten_is_not_told_again(journal: Memory) -> N
         await asyncio.sleep(0.02)  # several sweeps: forgotten, seen again, forgotten
         assert await seqs(everything) == []
         hub.notice(journal.add("CA1", EventType.ANALYSIS_READY).to_dict())
+        assert await seqs(everything) == [3]
+
+
+async def test_what_a_watcher_of_all_remembers_is_bounded(journal: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "REMEMBERED", 3)
+    async with running(hub_of(journal, sweep=0.002, forget=0.0)) as hub:
+        everything = hub.subscribe("*", org="default")
+        await settle()
+        for n in range(8):
+            journal.open(Call(call_id=f"CA{n}"))
+            hub.notice(journal.complete(f"CA{n}", {}).to_dict())
+            assert await seqs(everything) == [1, 2]
+            journal.heads[f"CA{n}"] = replace(journal.heads[f"CA{n}"], active=False)
+            await asyncio.sleep(0.01)  # a sweep or more
+        (watcher,) = hub._watchers.values()
+        assert list(watcher.cursors) == ["CA5", "CA6", "CA7"]
+        hub.notice(journal.add("CA7", EventType.ANALYSIS_READY).to_dict())
         assert await seqs(everything) == [3]
 
 
