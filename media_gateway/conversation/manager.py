@@ -14,7 +14,7 @@ from datetime import datetime
 
 from media_gateway.conversation import booking, prompt, results
 from media_gateway.conversation.flow import Flow
-from media_gateway.conversation.frame import closed, escalated
+from media_gateway.conversation.frame import POLICY, back_from, closed, escalated, leaving
 from media_gateway.conversation.model import (
     ConversationState,
     Directive,
@@ -95,7 +95,7 @@ def _finished(turn: Turn) -> Step:
 def _started(turn: Turn, event: Started) -> Turn:
     """The greeting, by name where the flow has one for it. A second start is a call taken over by another instance."""
     if turn.state.state is not State.GREETING or turn.memory:
-        return _resumed(turn)
+        return _resumed(turn, event)
     spec = turn.flow.spec
     turn = turn.at(State.GREETING, why="started", customer=dict(event.customer) if event.customer else None)
     known = spec.greeting_known if first_name(turn.state.customer) else None
@@ -103,10 +103,12 @@ def _started(turn: Turn, event: Started) -> Turn:
     return turn.saying(greeting).saying(spec.disclosure).asking("help", spec.talk.help)
 
 
-def _resumed(turn: Turn) -> Turn:
+def _resumed(turn: Turn, event: Started) -> Turn:
     """Go on where the call was. Tools that were running are run again: one that has acted returns what it did."""
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    if outcome := event.variables.get("handoff"):
+        return back_from(turn, str(outcome), int(event.variables.get("handoff_attempt") or 1))
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     waiting, turn = turn.state.pending, replace(turn, state=replace(turn.state, pending=()))
     turn = turn.at(turn.state.state, why="resumed")
     if turn.flow.spec.booking.booking_tool in waiting and all(name in turn.slots for name in SLOT_NAMES):
@@ -118,8 +120,8 @@ def _resumed(turn: Turn) -> Turn:
 
 def _quiet(turn: Turn) -> Turn:
     """Nobody speaks: re-prompt, again, then goodbye. While a tool runs the caller is told so."""
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     count, talk = turn.state.idle_count + 1, turn.flow.spec.talk
     turn = turn.at(turn.state.state, why=f"quiet {count}", idle_count=count)
     if count > len(talk.quiet):
@@ -138,8 +140,8 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
     if event.name in pending:
         pending.remove(event.name)
     turn = replace(turn, state=replace(turn.state, pending=tuple(pending)))
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     if event.name == "lookup_customer":
         customer = dict(event.data) if event.ok else turn.state.customer
         return turn.at(turn.state.state, why="customer", customer=customer)

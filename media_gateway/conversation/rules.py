@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from media_gateway.conversation import booking
 from media_gateway.conversation.day_words import Expect
-from media_gateway.conversation.frame import POLICY, closed, escalated, filled, missed, question, understood
+from media_gateway.conversation.frame import POLICY, closed, escalated, filled, leaving, missed, question, understood
 from media_gateway.conversation.model import HeardDigits, HeardText, State
 from media_gateway.conversation.turn import Turn
 from media_gateway.conversation.understand import Understood
@@ -21,8 +21,8 @@ _QUESTION = re.compile(r"\b(?:what|when|where|how|which|are you|is the|do you|do
 
 def heard_text(turn: Turn, event: HeardText) -> Turn:
     """A turn of the caller in words."""
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     if not event.understood or not event.text.strip():
         return missed(turn, "not understood")
     heard = turn.flow.ear.hear(event.text, turn.now, _EXPECTED.get(turn.state.asked))
@@ -150,8 +150,8 @@ def _abandoned(turn: Turn, why: str) -> Turn:
 def heard_digits(turn: Turn, event: HeardDigits) -> Turn:
     """1 and 2 are yes and no where that was the question."""
     answer = {"1": True, "2": False}.get(event.digits.strip("#*"))
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     if answer is not None and turn.state.asked in {booking.CONFIRM, booking.ANYTHING_ELSE} and not turn.state.pending:
         turn = replace(turn, why=(*turn.why, f"key {event.digits}"))
         answered = _answered(turn, Understood(said="", yes=answer))

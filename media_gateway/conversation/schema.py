@@ -173,8 +173,19 @@ class Booking(Part):
 
 
 class Escalation(Part):
+    """Handing over to a person. `number` is who takes this flow's callers (else HANDOFF_NUMBER does); with `warm` they
+    hear what it is about and press 1, with `cold` the caller is put through as soon as they answer. `unavailable` is
+    said when the caller is back because nobody took the call, `ended` when the person has hung up."""
+
     say: Line
     waiting: Line
+    unavailable: Line = (
+        "I am sorry, nobody can take your call right now. I can take a message, or have somebody call you back. "
+        "Which would you like?"
+    )
+    ended: Line = "Is there anything else I can do for you?"
+    number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")] | None = None
+    mode: Literal["warm", "cold"] = "warm"
 
 
 class Talk(Part):
