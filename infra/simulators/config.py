@@ -23,7 +23,8 @@ class Faults:
     `echo_cleared_marks=False`: marks of a clear never come back. `start_delay_ms`: between `connected` and `start`.
     `webhook_signature`, `socket_signature`: `bad` is signed with another token, `none` sends no header.
     `parameters` replaces the stream's own (a reused token, a token of another call); `second_start` sends `start`
-    again. `seed` makes the jitter the same each time."""
+    again. `seed` makes the jitter the same each time. `statuses_reversed`: the status callbacks come when the call is
+    over, the last one first (Twilio does not promise their order)."""
 
     mark_delay_ms: float = 0.0
     mark_jitter_ms: float = 0.0
@@ -34,6 +35,7 @@ class Faults:
     parameters: Mapping[str, str] | None = None
     second_start: bool = False
     seed: int = 0
+    statuses_reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,9 @@ class DialResult:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneConfig:
     """`public_url` is the gateway's PUBLIC_BASE_URL (webhooks are signed over it and sent to it); `auth_token` is
-    TWILIO_AUTH_TOKEN. `status_events` are posted to `/api/v1/voice/status` (a number's own status callback reports
-    `completed` only; a busy or failed end is reported as such). With `wav_dir` both sides are recorded to
-    `<CallSid>.wav` there. `clips` are lines of the test's own, by name, before those of the folder."""
+    TWILIO_AUTH_TOKEN. `status_events` are posted to `status_path`, which may be a whole URL (a number's own status
+    callback reports `completed` only; a busy or failed end is reported as such). With `wav_dir` both sides are
+    recorded to `<CallSid>.wav` there. `clips` are lines of the test's own, by name, before those of the folder."""
 
     public_url: str
     auth_token: str
@@ -64,6 +66,7 @@ class PhoneConfig:
     called: str = "+14155550100"
     caller: str | None = None
     call_sid: str | None = None
+    direction: Literal["inbound", "outbound-api"] = "inbound"
     status_events: tuple[StatusEvent, ...] = ("completed",)
     wav_dir: Path | None = None
     clips: Mapping[str, Clip] = field(default_factory=dict)

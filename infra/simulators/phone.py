@@ -45,12 +45,13 @@ async def place_call(
 ) -> CallReport:
     """Make the call and come back when it is over. Raises ScenarioError for a clip that does not exist; whatever the
     gateway does wrong is in the report."""
-    clips = await asyncio.to_thread(_clips, config, scenario)
+    clips = await asyncio.to_thread(clips_of, config, scenario)
     log = CallLog(clock or LoopClock(), observer)
-    return await _Call(config, scenario, clips, log, line or Line()).run()
+    return await PhoneCall(config, scenario, clips, log, line or Line()).run()
 
 
-def _clips(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
+def clips_of(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
+    """Everything the scenario says, read from its files. Raises ScenarioError for a clip that does not exist."""
     return {name: _clip(config, scenario, name) for name in clip_names(scenario)}
 
 
@@ -64,13 +65,15 @@ def _clip(config: PhoneConfig, scenario: Scenario, name: str) -> Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
+class Ending:
+    """Who or what ended the call."""
+
     by: EndedBy
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
+class Next:
     """The next document to fetch, with what is posted besides the usual fields."""
 
     url: str
@@ -78,7 +81,9 @@ class _Next:
     extra: Mapping[str, str]
 
 
-class _Call:
+class PhoneCall:
+    """One call from ring to report. What a telephone that is rung does otherwise, `callee.py` says."""
+
     def __init__(
         self, config: PhoneConfig, scenario: Scenario, clips: Mapping[str, Clip], log: CallLog, line: Line
     ) -> None:
@@ -103,35 +108,35 @@ class _Call:
             try:
                 ending = await self._follow_all()
             except WebhookFailed as error:
-                ending = _Ending("failed", str(error))
+                ending = Ending("failed", str(error))
             self._hang_up(ending)
         return await self._report(ending)
 
-    async def _follow_all(self) -> _Ending:
+    async def _follow_all(self) -> Ending:
         document = await self._web.incoming()
         while True:
             outcome = await self._follow(document)
-            if isinstance(outcome, _Ending):
+            if isinstance(outcome, Ending):
                 return outcome
             document = await self._web.fetch(outcome.url, outcome.extra, method=outcome.method)
 
-    async def _follow(self, document: twiml.Document) -> _Ending | _Next:
+    async def _follow(self, document: twiml.Document) -> Ending | Next:
         """One document, verb after verb; when they are used up Twilio hangs up."""
         for verb in document.verbs:
             outcome = await self._obey(verb)
             if outcome is not None:
                 return outcome
-        return _Ending("gateway")
+        return Ending("gateway")
 
-    async def _obey(self, verb: twiml.Verb) -> _Ending | _Next | None:
+    async def _obey(self, verb: twiml.Verb) -> Ending | Next | None:
         self._log.note("verb", verb=type(verb).__name__)
         match verb:
             case twiml.Hangup():
-                return _Ending("gateway")
+                return Ending("gateway")
             case twiml.Reject(reason):
-                return _Ending("gateway" if self._answered_us is not None else "rejected", reason)
+                return Ending("gateway" if self._answered_us is not None else "rejected", reason)
             case twiml.Redirect(url, method):
-                return _Next(url, method, {})
+                return Next(url, method, {})
         self._answer()
         match verb:
             case twiml.Stream():
@@ -151,27 +156,27 @@ class _Call:
             self._log.note("answered")
             self._web.status("in-progress", call_status="in-progress")
 
-    async def _hold(self, seconds: float) -> _Ending | None:
+    async def _hold(self, seconds: float) -> Ending | None:
         """Time passes; the caller may hang up, or the deadline come."""
         ended = await first_of(self._pass_time(seconds), self._until_hung_up(), self._until_deadline())
         return None if ended.how == "gateway" else _ending(ended)
 
-    async def _dial(self, dial: twiml.Dial) -> _Ending | _Next | None:
+    async def _dial(self, dial: twiml.Dial) -> Ending | Next | None:
         result = self._config.dial
         self._dials.append(DialSeen(self._log.now_ms(), dial.number, result.status))
         ending = await self._hold(result.after_s)
         if ending is not None:
             return ending
         if result.talked and result.caller_hangs_up:
-            return _Ending("dial")
+            return Ending("dial")
         if dial.action is None:
             return None
         extra = {"DialCallStatus": result.status, "DialCallSid": new_sid("CA")}
         if result.talked:
             extra["DialCallDuration"] = str(round(result.after_s))
-        return _Next(dial.action, dial.method, extra)
+        return Next(dial.action, dial.method, extra)
 
-    async def _stream(self, noun: twiml.Stream) -> _Ending | None:
+    async def _stream(self, noun: twiml.Stream) -> Ending | None:
         """Open the stream and stay on it. None: go on with the verb behind it."""
         socket = await self._open(noun.url)
         if socket is None:
@@ -195,14 +200,14 @@ class _Call:
             raise
         return await self._after_stream(stream, ended)
 
-    async def _after_stream(self, stream: MediaStream, ended: Ended) -> _Ending | None:
+    async def _after_stream(self, stream: MediaStream, ended: Ended) -> Ending | None:
         self._log.note("stream_ended", how=ended.how)
         if ended.how == "gateway":
             self._caller.stream_ended()
             return None
         if ended.how in ("cut", "cut_resume"):
             stream.cut()
-            return None if ended.how == "cut_resume" else _Ending("cut")
+            return None if ended.how == "cut_resume" else Ending("cut")
         await stream.say_farewell()
         return _ending(ended)
 
@@ -236,21 +241,23 @@ class _Call:
         await self._log.clock.sleep_until(self._log.when(round(self._scenario.deadline_s * 1e6)))
         return Ended("deadline", f"the call was not over after {self._scenario.deadline_s:.0f} s")
 
-    def _hang_up(self, ending: _Ending) -> None:
+    def _hang_up(self, ending: Ending) -> None:
         """The call is over for Twilio."""
-        if self._answered_us is not None:
-            self._web.call_status = "completed"
-        elif ending.by == "rejected":
-            self._web.call_status = "busy" if ending.problem == "busy" else "no-answer"
-        else:
-            self._web.call_status = "failed" if ending.by == "failed" else "completed"
+        self._web.call_status = self._last_status(ending)
         self._log.note("ended", by=ending.by, problem=ending.problem, status=self._web.call_status)
         self._web.status("completed", call_status=self._web.call_status, duration_s=self._talked_s())
+
+    def _last_status(self, ending: Ending) -> str:
+        if self._answered_us is not None:
+            return "completed"
+        if ending.by == "rejected":
+            return "busy" if ending.problem == "busy" else "no-answer"
+        return "failed" if ending.by == "failed" else "completed"
 
     def _talked_s(self) -> float:
         return 0.0 if self._answered_us is None else (self._log.now_us() - self._answered_us) / 1e6
 
-    async def _report(self, ending: _Ending) -> CallReport:
+    async def _report(self, ending: Ending) -> CallReport:
         path = await self._record()
         return CallReport(
             call_sid=self.call_sid,
@@ -286,7 +293,7 @@ class _Call:
         return str(path)
 
 
-def _ending(ended: Ended) -> _Ending:
+def _ending(ended: Ended) -> Ending:
     """The end of a stream that the phone's side brought about, as the end of the call."""
     assert ended.how in ("caller", "deadline", "step_timeout"), ended.how
-    return _Ending(ended.how, ended.problem)
+    return Ending(ended.how, ended.problem)
