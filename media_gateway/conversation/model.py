@@ -94,13 +94,15 @@ class ConversationState:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The call is connected. `customer` is the caller's record if their number is known (a hint, not a proof).
-    `variables` came with the call; `handoff` and `handoff_attempt` among them say that it is back from a person, and
-    how that went (`media_gateway.telephony.handoff`)."""
+    `variables` came with the call: what a call that we place is about (`appointment`, `items`, `first_name`, ...);
+    `handoff` and `handoff_attempt` among them say that it is back from a person, and how that went
+    (`media_gateway.telephony.handoff`)."""
 
     now: str
     caller_phone: str | None = None
     customer: Mapping[str, Any] | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    direction: Literal["inbound", "outbound"] = "inbound"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class MediaStream:
             caller_phone=call.caller_phone,
             flow=call.flow,
             resumed=claims.resumed,
+            direction=call.direction,
+            variables=call.metadata.get("variables") or {},
         )
 
     async def _carry(self, ws: WebSocket, protocol: wire.MediaProtocol, session: Session, line: SocketLine) -> None:

@@ -183,6 +183,7 @@ class Answering:
             "state": after.state.value,
             "intent": after.intent,
             "slots": dict(after.slots),
+            "path": after.memory.get("path") or [],
             "why": step.directive.why,
             "input": {"kind": type(event).__name__, **asdict(event)},
         }

@@ -218,7 +218,13 @@ class CallSession:
         """Greet first: the caller is listening. The rest goes on beside it."""
         assert self._group
         customer = await self._look_up()
-        hello = Started(self._parts.local_now(), self._started.caller_phone, customer)
+        hello = Started(
+            self._parts.local_now(),
+            self._started.caller_phone,
+            customer,
+            variables=self._started.variables,
+            direction=self._started.direction,
+        )
         manager = self._parts.choose(self._started.flow, hello)
         self.ear.configure(manager.listening)
         kept = await self._kept() if self._started.resumed else None
