@@ -35,11 +35,14 @@ from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_htt
 from media_gateway.middleware import HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings, SettingsError
 from media_gateway.telephony import media_stream
+from media_gateway.telephony.handoff import Person
+from media_gateway.telephony.handoff_routes import Handoffs
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.telephony.signature import Signatures
 from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
 from realtime.bus.port import Bus
+from realtime.call import Call
 from realtime.hub import Hub
 from realtime.journal import Journal
 from realtime.stores.port import DocumentStore, StoreUnavailable
@@ -61,6 +64,8 @@ class Core:
     hub: Hub
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What is to be closed when the application ends, before the bus and the store."""
+    people: dict[str, Person] = field(default_factory=dict)
+    """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
 
 
 BuildSessions = Callable[[Core], Awaitable[SessionFactory]]
@@ -182,6 +187,20 @@ def database(settings: Settings) -> Path:
 def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits) -> list[BaseRoute]:
     core = gateway.core
     signatures = Signatures(core.settings.twilio_auth_token.get_secret_value(), core.settings.base_url)
+
+    def noticed(call: Call) -> None:
+        core.hub.notice(call.to_dict())
+
+    handoffs = Handoffs(
+        signatures=signatures,
+        tokens=tokens,
+        journal=core.journal,
+        base_url=core.settings.base_url,
+        socket_base_url=core.settings.socket_base_url,
+        people=core.people,
+        number=core.settings.handoff_number,
+        noticed=noticed,
+    )
     webhooks = Webhooks(
         signatures=signatures,
         tokens=tokens,
@@ -189,8 +208,9 @@ def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits)
         bus=core.bus,
         sessions=gateway.sessions,
         socket_base_url=core.settings.socket_base_url,
+        handoffs=handoffs,
         handoff_number=core.settings.handoff_number,
-        noticed=lambda call: core.hub.notice(call.to_dict()),
+        noticed=noticed,
     )
     stream = media_stream.MediaStream(
         signatures=signatures,
@@ -200,7 +220,7 @@ def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits)
         factory=gateway.session,
         limits=limits,
     )
-    return [*webhooks.routes(), WebSocketRoute(media_stream.PATH, stream.serve)]
+    return [*webhooks.routes(), *handoffs.routes(), WebSocketRoute(media_stream.PATH, stream.serve)]
 
 
 def _dashboard_routes(

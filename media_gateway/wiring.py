@@ -17,6 +17,7 @@ from media_gateway.conversation.flow import Flow, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.providers.catalog import build_engines
+from media_gateway.telephony.handoff import Person
 from media_gateway.tools.customers import caller_lookup
 from media_gateway.tools.router import Router
 from media_gateway.voice.clauses import Clauser
@@ -62,6 +63,7 @@ async def build_sessions(core: Core) -> SessionFactory:
     settings = core.settings
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
     desks = {name: Desk(flow, Manager(flow)) for name, flow in flows.items()}
+    core.people.update({name: _person(flow) for name, flow in flows.items()})
     engines = build_engines(settings)
     for engine in (engines.ears, engines.mind, engines.voice):
         if isinstance(engine, Warmable):
@@ -98,6 +100,11 @@ async def build_sessions(core: Core) -> SessionFactory:
         return CallSession(parts, started, line)
 
     return session
+
+
+def _person(flow: Flow) -> Person:
+    """Who takes this flow's callers over; without a number of its own, HANDOFF_NUMBER does."""
+    return Person(flow.spec.escalation.number or "", flow.spec.escalation.mode)
 
 
 def greetings(desks: Mapping[str, Desk]) -> list[str]:

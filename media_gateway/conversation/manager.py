@@ -94,7 +94,7 @@ def _finished(turn: Turn) -> Step:
 
 def _started(turn: Turn, event: Started) -> Turn:
     """The greeting, by name where the flow has one for it. A second start is a call taken over by another instance."""
-    if turn.state.state is not State.GREETING or turn.memory:
+    if turn.state.state is not State.GREETING or turn.memory or event.returning(turn.state):
         return _resumed(turn, event)
     spec = turn.flow.spec
     turn = turn.at(State.GREETING, why="started", customer=dict(event.customer) if event.customer else None)
@@ -105,8 +105,8 @@ def _started(turn: Turn, event: Started) -> Turn:
 
 def _resumed(turn: Turn, event: Started) -> Turn:
     """Go on where the call was. Tools that were running are run again: one that has acted returns what it did."""
-    if outcome := event.variables.get("handoff"):
-        return back_from(turn, str(outcome), int(event.variables.get("handoff_attempt") or 1))
+    if event.returning(turn.state):
+        return back_from(turn, str(event.variables.get("handoff")), int(event.variables["handoff_attempt"]))
     if leaving(turn):
         return escalated(turn, turn.state.escalation_reason or POLICY)
     waiting, turn = turn.state.pending, replace(turn, state=replace(turn.state, pending=()))

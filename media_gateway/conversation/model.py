@@ -104,6 +104,10 @@ class Started:
     variables: Mapping[str, Any] = field(default_factory=dict)
     direction: Literal["inbound", "outbound"] = "inbound"
 
+    def returning(self, state: ConversationState) -> bool:
+        """Is the caller back from a person, and the conversation has not been told yet?"""
+        return int(self.variables.get("handoff_attempt") or 0) > int(state.memory.get("handoff_attempt") or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class HeardText:

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.auth.model import AuthError
 from media_gateway.auth.tokens import Tokens
+from media_gateway.telephony import handoff
 from media_gateway.telephony import media_protocol as wire
 from media_gateway.telephony.line import SocketLine
 from media_gateway.telephony.sessions import Sessions
@@ -112,7 +113,7 @@ class MediaStream:
             flow=call.flow,
             resumed=claims.resumed,
             direction=call.direction,
-            variables=call.metadata.get("variables") or {},
+            variables={**(call.metadata.get("variables") or {}), **handoff.told(call.metadata)},
         )
 
     async def _carry(self, ws: WebSocket, protocol: wire.MediaProtocol, session: Session, line: SocketLine) -> None:

@@ -241,8 +241,9 @@ class CallSession:
         turn = self.turns.turn
         self.mouth.begin(turn)
         self._tell(machine.Opened())
-        # To a conversation that is under way a second `Started` means: taken over, go on.
-        self._answering.tell(turn, hello, self._parts.cut_off if kept else "")
+        # To a conversation that is under way a second `Started` means: taken over, go on; or back from a person.
+        cut_off = kept is not None and not hello.returning(kept)
+        self._answering.tell(turn, hello, self._parts.cut_off if cut_off else "")
         self._open_engine(self.mouth)
         self._open_engine(self.ear)
         try:
