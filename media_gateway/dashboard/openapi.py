@@ -16,10 +16,24 @@ _QUERY: Mapping[str, tuple[str, ...]] = {
     "/api/v1/calls": ("status", "flow", "q", "from", "to", "cursor", "limit"),
     "/api/v1/calls/{call_id}/events": ("after", "limit"),
 }
-_BODIES: Mapping[str, Mapping[str, str]] = {
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "/driver_data/call-elevenlabs": ("Idempotency-Key",),
+}
+_ITEM = {
+    "type": "object",
+    "required": ["type", "description"],
+    "properties": {"type": {"enum": ["violation", "reminder"]}, "description": {"type": "string"}},
+}
+_BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
     "/auth/login": {"username": "string", "password": "string"},
     "/auth/demo": {"code": "string"},
     "/api/v1/demo/say": {"call_id": "string", "text": "string"},
+    "/driver_data/call-elevenlabs": {
+        "driverId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "driverName": "string",
+        "phoneNumber": {"type": "string", "description": "E.164, like +14155550123"},
+        "violations": {"type": "array", "minItems": 1, "items": _ITEM},
+    },
 }
 _ERROR = {
     "type": "object",
@@ -62,6 +76,7 @@ def _operation(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
     text = {"type": "string"}
     parameters = [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
     parameters += [{"name": name, "in": "query", "schema": text} for name in _QUERY.get(path, ())]
+    parameters += [{"name": name, "in": "header", "schema": text} for name in _HEADERS.get(path, ())]
     operation: dict[str, Any] = {
         "summary": (inspect.getdoc(endpoint) or "").split("\n")[0],
         "responses": {
@@ -79,7 +94,7 @@ def _operation(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
         schema = {
             "type": "object",
             "required": list(fields),
-            "properties": {name: {"type": kind} for name, kind in fields.items()},
+            "properties": {n: {"type": kind} if isinstance(kind, str) else kind for n, kind in fields.items()},
         }
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if path.startswith(_VENDOR):
