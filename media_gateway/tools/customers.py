@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from media_gateway.tools.identity import identify
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.tools.router import tool
 from realtime.records.customers import Customer, find_by_phone
@@ -15,7 +16,7 @@ from realtime.stores.port import DocumentStore
 async def lookup_customer(context: ToolContext) -> ToolResult:
     """Look up the customer who is calling, by the number they call from. The number is a hint, not a proof of who it
     is."""
-    found = await find_by_phone(context.store, context.org, context.caller_phone)
+    found = (await identify(context)).customer
     if found is None:
         message = "I do not have this phone number on file."
         return ToolResult(ok=False, data={"reason": "unknown_caller", "message": message})
