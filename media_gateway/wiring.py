@@ -38,6 +38,8 @@ class Desk:
 
     flow: Flow
     manager: Manager
+    tools: frozenset[str]
+    """What there is: a flow may name a tool that this installation has not got."""
 
     @property
     def name(self) -> str:
@@ -55,21 +57,23 @@ class Desk:
 
     def step(self, state: ConversationState, event: Input) -> Step:
         """Pure."""
-        return self.manager.step(state, event)
+        step = self.manager.step(state, event)
+        allowed = tuple(name for name in step.directive.allowed_tools if name in self.tools)
+        return replace(step, directive=replace(step.directive, allowed_tools=allowed))
 
 
 async def build_sessions(core: Core) -> SessionFactory:
     """Raises FlowError for a flow file that is wrong, ProviderFault for an engine that cannot be had."""
     settings = core.settings
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
-    desks = {name: Desk(flow, Manager(flow)) for name, flow in flows.items()}
+    tools = Router()
+    desks = {name: Desk(flow, Manager(flow), frozenset(tools.names)) for name, flow in flows.items()}
     core.people.update({name: _person(flow) for name, flow in flows.items()})
     engines = build_engines(settings)
     for engine in (engines.ears, engines.mind, engines.voice):
         if isinstance(engine, Warmable):
             core.closing.push_async_callback(engine.aclose)
             await engine.warm()
-    tools = Router()
     find = caller_lookup(core.store)
 
     def choose(wanted: str | None, started: Started) -> Desk:
@@ -111,10 +115,11 @@ def greetings(desks: Mapping[str, Desk]) -> list[str]:
     """What each flow says first to a caller nobody knows, clause by clause as the voice will be given it."""
     clauses: list[str] = []
     for desk in desks.values():
-        hello = Started(utcnow().astimezone(desk.flow.zone).isoformat(), None, None)
-        clauser = Clauser()
-        clauses += clauser.feed(desk.step(desk.begin(), hello).directive.say)
-        clauses += clauser.flush()
+        now = utcnow().astimezone(desk.flow.zone)
+        for moment in (now, now.replace(hour=3)):  # by day and by night: the shop may be closed
+            clauser = Clauser()
+            clauses += clauser.feed(desk.step(desk.begin(), Started(moment.isoformat())).directive.say)
+            clauses += clauser.flush()
     return list(dict.fromkeys(clauses))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from media_gateway.conversation import booking
+from media_gateway.conversation import booking, driver
 from media_gateway.conversation.model import State
 from media_gateway.conversation.turn import Turn
 
@@ -28,6 +28,7 @@ def escalated(turn: Turn, reason: str) -> Turn:
         return returned(turn, f"{reason}, but nobody is there")
     else:
         turn = turn.remembering(handoff=None)
+        reason = str(reason)
         changes = {"escalation_reason": reason, "intent": reason if reason == "manager_request" else turn.state.intent}
         turn = turn.at(State.ESCALATION, why=f"escalation: {reason}", asked=None, pending=(), **changes)
         turn = turn.saying(turn.flow.spec.escalation.say)
@@ -75,8 +76,10 @@ def question(turn: Turn, *, again: bool = False) -> str:
     line = "{question}"
     if again and slot is not None and not turn.memory.get("offered"):
         line = slot.again
-    elif again and turn.state.asked == booking.CONFIRM:
+    elif again and turn.state.asked == booking.CONFIRM and not booking.moves(turn):
         line = turn.flow.spec.booking.confirm_again
+    elif again and turn.state.asked == driver.ITEM and turn.flow.spec.items:
+        line = turn.flow.spec.items.again
     return filled(turn, line)
 
 

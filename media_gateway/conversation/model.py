@@ -106,7 +106,8 @@ class Started:
 
     def returning(self, state: ConversationState) -> bool:
         """Is the caller back from a person, and the conversation has not been told yet?"""
-        return int(self.variables.get("handoff_attempt") or 0) > int(state.memory.get("handoff_attempt") or 0)
+        attempt, told = self.variables.get("handoff_attempt"), state.memory.get("handoff_attempt")
+        return isinstance(attempt, int) and attempt > (told if isinstance(told, int) else 0)
 
 
 @dataclass(frozen=True, slots=True)

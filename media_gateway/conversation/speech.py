@@ -26,6 +26,11 @@ def say_date(day: date, today: date) -> str:
     return f"on {weekday}, {month} {number}{year}"
 
 
+def say_year(day: date) -> str:
+    """ "twenty nineteen"."""
+    return str(num2words(day.year, to="year"))
+
+
 def say_time(moment: time, *, half: bool = True) -> str:
     """ "two in the afternoon", "nine thirty in the morning", "noon"; `half` False leaves the part of the day out."""
     if moment == time(12):
@@ -91,6 +96,11 @@ def listed(items: Sequence[str], last: str) -> str:
     if len(items) < 3:
         return f" {last} ".join(items)
     return f"{', '.join(items[:-1])}, {last} {items[-1]}"
+
+
+def say_count(count: int, name: str) -> str:
+    """ "one item", "three items"."""
+    return f"{num2words(count)} {name}{'' if count == 1 else 's'}"
 
 
 def fill(line: str, values: Mapping[str, str]) -> str:
