@@ -27,7 +27,7 @@ class Runtime:
         self._thread = threading.Thread(target=self._loop.run_forever, name="applier", daemon=True)
         self._thread.start()
         try:
-            self._store, self.applier = self.run(self._build(settings), seconds=30.0)
+            self.store, self.applier = self.run(self._build(settings), seconds=30.0)
         except BaseException:
             self._stop()
             raise
@@ -43,7 +43,7 @@ class Runtime:
 
     def close(self) -> None:
         """Let go of the store and end the thread."""
-        self.run(self._store.aclose(), seconds=30.0)
+        self.run(self.store.aclose(), seconds=30.0)
         self._stop()
 
     def _stop(self) -> None:

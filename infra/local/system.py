@@ -85,6 +85,8 @@ class LocalSystem:
         }
         if self.settings.elevenlabs_webhook_secret:
             chosen["ELEVENLABS_WEBHOOK_SECRET"] = self.settings.elevenlabs_webhook_secret.get_secret_value()
+        if self.settings.elevenlabs_personalize_secret:
+            chosen["ELEVENLABS_PERSONALIZE_SECRET"] = self.settings.elevenlabs_personalize_secret.get_secret_value()
         return {**self._base(), **chosen}
 
     async def __aenter__(self) -> Self:
