@@ -1,4 +1,4 @@
-"""The routes of hosted calls on a real store, against the simulated vendor, with short deadlines and no real waiting."""
+"""The routes of hosted calls on a real store, against the simulated vendor; short deadlines, no real waiting."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class Desk:
 @asynccontextmanager
 async def desk(folder: Path, *, configured: bool = True, agents: HostedAgents | None = None) -> AsyncIterator[Desk]:
     """Start one, with the vendor beside it."""
-    store, bus, clock, tokens, noticed = EmbeddedStore(folder / "t.db"), NotedBus(), Later(), Tokens((("k", KEY),)), []
+    store, bus, clock, tokens = EmbeddedStore(folder / "t.db"), NotedBus(), Later(), Tokens((("k", KEY),))
+    noticed: list[Call] = []
     journal = Journal(store)
     async with ElevenLabsApi().serving() as vendor:
         real = ElevenLabsAgents(
@@ -104,7 +105,6 @@ async def desk(folder: Path, *, configured: bool = True, agents: HostedAgents | 
             place_s=0.5,
             read_s=5.0,
         )
-        heads: list[Call] = noticed
         calls = HostedCalls(
             journal=journal,
             store=store,
@@ -113,7 +113,7 @@ async def desk(folder: Path, *, configured: bool = True, agents: HostedAgents | 
             agents=(agents or real) if configured else None,
             missing=() if configured else ("ELEVENLABS_AGENT_ID", "ELEVENLABS_PHONE_NUMBER_ID"),
             agent_id=AGENT_ID,
-            noticed=heads.append,
+            noticed=noticed.append,
             clock=clock,
             sleep=clock.sleep,
         )
@@ -121,7 +121,7 @@ async def desk(folder: Path, *, configured: bool = True, agents: HostedAgents | 
         app = Starlette(routes=calls.routes(), exception_handlers=handlers)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://desk") as http:
             try:
-                yield Desk(vendor, calls, store, journal, bus, clock, heads, http, tokens)
+                yield Desk(vendor, calls, store, journal, bus, clock, noticed, http, tokens)
             finally:
                 await real.aclose()
                 await store.aclose()
