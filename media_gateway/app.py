@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_htt
 from media_gateway.middleware import HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings, SettingsError
 from media_gateway.telephony import media_stream
+from media_gateway.telephony.elevenlabs_calls import HostedCalls, agents_of
 from media_gateway.telephony.handoff import Person
 from media_gateway.telephony.handoff_routes import Handoffs
 from media_gateway.telephony.sessions import Sessions
@@ -243,11 +245,28 @@ def _dashboard_routes(
     return [
         *access.routes(),
         *api.routes(),
+        *_hosted_calls(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
         WebSocketRoute("/ws/events", events.serve),
         WebSocketRoute("/api/v1/calls/{call_id}/listen", listen.serve),
         *Page(base_url=settings.base_url).routes(),
     ]
+
+
+def _hosted_calls(core: Core, guard: Guard) -> HostedCalls:
+    settings = core.settings
+    agents, missing = agents_of(settings, core.closing)
+    return HostedCalls(
+        journal=core.journal,
+        store=core.store,
+        bus=core.bus,
+        guard=guard,
+        agents=agents,
+        missing=missing,
+        agent_id=settings.elevenlabs_agent_id,
+        retention=timedelta(days=settings.callboard_retention_days),
+        noticed=lambda call: core.hub.notice(call.to_dict()),
+    )
 
 
 @asynccontextmanager
