@@ -75,6 +75,10 @@ class Patience:
     """After the end, for what the caller has asked for to be done."""
     lost: float = 5.0
     """For another instance to take over a stream that broke; then the call is over."""
+    verdict: float = 45.0
+    """For the carrier to say whether a human or a machine answered a call of ours (it takes 30 at most)."""
+    look: float = 0.5
+    """Between two looks for that."""
     finish: float = 20.0
     """To write the end of a call."""
 

@@ -22,6 +22,7 @@ from media_gateway.conversation.model import (
     Input,
     Quiet,
     Started,
+    VoicemailReached,
 )
 from media_gateway.voice import turns as machine
 from media_gateway.voice.answering import Answering, remembered
@@ -44,6 +45,7 @@ from media_gateway.voice.ports import (
 from media_gateway.voice.ports import Heard as HeardSound
 from media_gateway.voice.scribe import Scribe
 from media_gateway.voice.timers import Timers
+from media_gateway.voice.verdict import who_answered
 from realtime.call import Status
 from realtime.clock import iso
 from realtime.events import EventType, LiveType
@@ -97,6 +99,7 @@ class CallSession:
         self._history: list[Message] = []
         self._tokens = self._shown = self._idles = 0
         self._answerer: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._endpointing_ms = 0
 
     # --- what the socket says ---
@@ -154,7 +157,7 @@ class CallSession:
                 await self._over.wait()
                 await self._close_engines()
                 await self._settle(opening)
-                for task in (scribe, opening, self._answerer):
+                for task in (scribe, opening, self._answerer, self._watcher):
                     if task:
                         task.cancel()
         finally:
@@ -246,11 +249,21 @@ class CallSession:
         self._answering.tell(turn, hello, self._parts.cut_off if cut_off else "")
         self._open_engine(self.mouth)
         self._open_engine(self.ear)
+        if self._started.direction == "outbound":
+            self._watcher = self._group.create_task(self._guard(self._watch()), name="who answered")
         try:
             await self._own(manager)
         except (Fenced, StoreUnavailable, UnknownCall) as problem:
             log.error("manager_init_failed", call_id=self.call_id, problem=type(problem).__name__)
             self._end("lost")
+
+    async def _watch(self) -> None:
+        """A machine that answers gets a message, a fax nothing."""
+        match await who_answered(self._parts, self.call_id):
+            case "voicemail":
+                self._tell(machine.Recording())
+            case "fax":
+                self._end("hangup")
 
     async def _kept(self) -> ConversationState | None:
         """The conversation as another instance left it; its turns, tokens and what was said in it go on from there."""
@@ -370,6 +383,8 @@ class CallSession:
                 self._leave(turn)
             case machine.CommitKeys(turn, digits):
                 self._answer(turn, HeardDigits(digits, self._parts.local_now()), digits)
+            case machine.LeaveMessage(turn):
+                self._answer(turn, VoicemailReached(self._parts.local_now()))
             case machine.Idle(turn):
                 self._idles += 1
                 self._scribe.note(EventType.IDLE, {"turn": turn, "count": self._idles})
