@@ -18,11 +18,12 @@ from infra.simulators import clips as clip_folder
 from infra.simulators import twiml, wav
 from infra.simulators.clips import Clip
 from infra.simulators.clock import Clock, LoopClock
-from infra.simulators.config import Line, PhoneConfig, new_sid
+from infra.simulators.config import Line, Person, PhoneConfig, new_sid
 from infra.simulators.fields import ScenarioError
 from infra.simulators.frames import FrameWriter
 from infra.simulators.log import CallLog
 from infra.simulators.mouth import Mouth
+from infra.simulators.person import PersonLeg
 from infra.simulators.recorder import STREAM_HANDSHAKE, Violation
 from infra.simulators.report import CallReport, DialSeen, EndedBy, Observer
 from infra.simulators.scenario import Scenario
@@ -51,8 +52,11 @@ async def place_call(
 
 
 def clips_of(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
-    """Everything the scenario says, read from its files. Raises ScenarioError for a clip that does not exist."""
-    return {name: _clip(config, scenario, name) for name in clip_names(scenario)}
+    """Everything the scenario and the people say, read from files. Raises ScenarioError for a clip that does not
+    exist."""
+    said = {person.says for person in config.people.values()} | {config.joined_says}
+    names = clip_names(scenario) | {name for name in said if name}
+    return {name: _clip(config, scenario, name) for name in names}
 
 
 def _clip(config: PhoneConfig, scenario: Scenario, name: str) -> Clip:
@@ -99,6 +103,9 @@ class PhoneCall:
         self._answered_us: int | None = None
         self._streams: list[MediaStream] = []
         self._dials: list[DialSeen] = []
+        self._clips = clips
+        self._legs: list[PersonLeg] = []
+        self._announced: list[str] = []
 
     async def run(self) -> CallReport:
         self._log.note("ringing", call_sid=self.call_sid)
@@ -146,7 +153,10 @@ class PhoneCall:
             case twiml.Pause(seconds):
                 return await self._hold(seconds)
             case twiml.Say(text):
+                self._announced.append(text)
                 self._log.note("twilio_says", chars=len(text))
+            case twiml.Gather(timeout_s=seconds):
+                return await self._hold(seconds * self._config.pace)
         return None
 
     def _answer(self) -> None:
@@ -162,6 +172,9 @@ class PhoneCall:
         return None if ended.how == "gateway" else _ending(ended)
 
     async def _dial(self, dial: twiml.Dial) -> Ending | Next | None:
+        person = self._config.people.get(dial.number)
+        if person is not None:
+            return await self._ring_person(dial, person)
         result = self._config.dial
         self._dials.append(DialSeen(self._log.now_ms(), dial.number, result.status))
         ending = await self._hold(result.after_s)
@@ -175,6 +188,37 @@ class PhoneCall:
         if result.talked:
             extra["DialCallDuration"] = str(round(result.after_s))
         return Next(dial.action, dial.method, extra)
+
+    async def _ring_person(self, dial: twiml.Dial, person: Person) -> Ending | Next | None:
+        """Ring the other telephone; the caller hears that until the two are joined. When it is the caller who hangs
+        up, Twilio still tells `action`, and does nothing with the answer."""
+        leg = PersonLeg(
+            self._config,
+            dial,
+            person,
+            caller_sid=self.call_sid,
+            caller=self._number,
+            log=self._log,
+            clips=self._clips,
+        )
+        self._legs.append(leg)
+        ended = await first_of(leg.run(), self._until_hung_up(), self._until_deadline())
+        self._dials.append(DialSeen(self._log.now_ms(), dial.number, leg.status))
+        if ended.how == "deadline":
+            return _ending(ended)
+        extra = {
+            "DialCallStatus": leg.status,
+            "DialCallSid": leg.call_sid,
+            "DialBridged": "true" if leg.bridged else "false",
+        }
+        if leg.bridged:
+            extra["DialCallDuration"] = str(round(leg.talked_s))
+        caller_gone = ended.how == "caller" or (leg.bridged and person.caller_hangs_up)
+        if caller_gone:
+            if dial.action is not None:
+                await self._web.fetch(dial.action, {**extra, "CallStatus": "completed"}, method=dial.method)
+            return Ending("dial" if leg.bridged else "caller")
+        return None if dial.action is None else Next(dial.action, dial.method, extra)
 
     async def _stream(self, noun: twiml.Stream) -> Ending | None:
         """Open the stream and stay on it. None: go on with the verb behind it."""
@@ -259,6 +303,7 @@ class PhoneCall:
 
     async def _report(self, ending: Ending) -> CallReport:
         path = await self._record()
+        legs = [await leg.seen() for leg in self._legs]
         return CallReport(
             call_sid=self.call_sid,
             account_sid=self._config.account_sid,
@@ -281,6 +326,8 @@ class PhoneCall:
             violations=tuple(self._log.violations),
             timeline=tuple(self._log.timeline),
             wav=path,
+            legs=tuple(legs),
+            announced=tuple(self._announced),
         )
 
     async def _record(self) -> str | None:
@@ -288,8 +335,11 @@ class PhoneCall:
             return None
         path = self._config.wav_dir / f"{self.call_sid}.wav"
         heard = [placed for stream in self._streams for placed in stream.playout.audio]
-        duration_us = self._log.now_us()
-        await asyncio.to_thread(wav.write_call, path, self._mouth.audio, heard, duration_us=duration_us)
+        said = list(self._mouth.audio)
+        for leg in self._legs:
+            heard += [leg.held(), *leg.to_caller()]
+            said += leg.from_caller()
+        await asyncio.to_thread(wav.write_call, path, said, heard, duration_us=self._log.now_us())
         return str(path)
 
 
