@@ -33,6 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 def run(work: Any) -> Any:
     """Run a coroutine; what a user did wrong or what is missing becomes one clear line and exit code 1."""
+    from infra.cli.chatting import Usage
     from infra.local.system import DidNotStart
     from infra.simulators.fields import ScenarioError
     from media_gateway.settings import SettingsError
@@ -41,8 +42,8 @@ def run(work: Any) -> Any:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-    except ScenarioError as problem:
-        err.print(f"[red]{problem}[/]")
+    except (ScenarioError, Usage) as problem:
+        err.print(f"[red]{problem}[/]", soft_wrap=True)
         raise typer.Exit(2) from None
     except (SettingsError, DidNotStart) as problem:
         err.print(f"[red]{problem}[/]")
@@ -134,12 +135,51 @@ def chat(
     raise typer.Exit(plain(lambda: chat_loop(out, flow, caller, now, as_json=as_json)))
 
 
+@app.command(name="replay")
+def replay_call(call_id: str, as_json: Json = False) -> None:
+    """A call's conversation once more, from its journal; exit code 0 if states and tool calls are the same."""
+    from infra.cli import replaying
+
+    raise typer.Exit(
+        plain(lambda: replaying.show_replay(out, *asyncio.run(replaying.replayed(call_id)), as_json=as_json))
+    )
+
+
+@app.command()
+def seed(
+    file: Annotated[Path, typer.Option("--from", help="A CSV file; its first line names the columns.")],
+    as_json: Json = False,
+) -> None:
+    """A shop's own customers into the store. Exit codes: 0 all lines are in, 1 some are not, 2 the file is no table."""
+    from infra.cli import seeding
+
+    try:
+        seeded = run(seeding.seed(err, file))
+    except seeding.SeedFailed as problem:
+        err.print(f"[red]{problem}[/]")
+        raise typer.Exit(1) from None
+    if as_json:
+        sys.stdout.write(json.dumps(seeded.to_dict(), indent=1) + "\n")
+    else:
+        seeding.show(out, seeded)
+    raise typer.Exit(1 if seeded.bad else 0)
+
+
 @flows_app.command(name="check")
-def flows_check(as_json: Json = False) -> None:
+def flows_check(
+    calls: Annotated[bool, typer.Option("--calls", help="List what real callers said that matched nothing.")] = False,
+    as_json: Json = False,
+) -> None:
     """Check every flow file; each error with its file and line."""
     from infra.cli.chatting import check_flows
 
-    raise typer.Exit(plain(lambda: check_flows(out, as_json=as_json)))
+    if not calls:
+        raise typer.Exit(plain(lambda: check_flows(out, as_json=as_json)))
+    from infra.cli import replaying
+
+    raise typer.Exit(
+        plain(lambda: replaying.show_unmatched(out, asyncio.run(replaying.unmatched_utterances()), as_json=as_json))
+    )
 
 
 @flows_app.command(name="show")
