@@ -29,6 +29,7 @@ _URLS = {
     "twilio_api_base_url": ("http", "https"),
     "openai_base_url": ("http", "https"),
     "elevenlabs_base_url": ("http", "https"),
+    "nhtsa_base_url": ("http", "https"),
     "deepgram_base_url": ("ws", "wss"),
 }
 _MAKE_ONE = "is required; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"

@@ -17,9 +17,14 @@ from media_gateway.conversation.flow import Flow, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.providers.catalog import build_engines
+from media_gateway.providers.nhtsa import Nhtsa
 from media_gateway.telephony.handoff import Person
+from media_gateway.telephony.outbound import twilio_of
+from media_gateway.telephony.sms import TextAlert, TwilioTexts
+from media_gateway.tools.alerts import Alerter, log_only
 from media_gateway.tools.customers import caller_lookup
 from media_gateway.tools.router import Router
+from media_gateway.tools.services import Services
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
@@ -66,7 +71,7 @@ async def build_sessions(core: Core) -> SessionFactory:
     """Raises FlowError for a flow file that is wrong, ProviderFault for an engine that cannot be had."""
     settings = core.settings
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
-    tools = Router()
+    tools = Router(services=build_services(core))
     desks = {name: Desk(flow, Manager(flow), frozenset(tools.names)) for name, flow in flows.items()}
     core.people.update({name: _person(flow) for name, flow in flows.items()})
     engines = build_engines(settings)
@@ -109,6 +114,25 @@ async def build_sessions(core: Core) -> SessionFactory:
 def _person(flow: Flow) -> Person:
     """Who takes this flow's callers over; without a number of its own, HANDOFF_NUMBER does."""
     return Person(flow.spec.escalation.number or "", flow.spec.escalation.mode)
+
+
+def build_services(core: Core) -> Services:
+    """What tools need from outside; closed with the application. Text messages need a whole Twilio account."""
+    settings, closing = core.settings, core.closing
+    twilio, _ = twilio_of(settings, closing)
+    messenger = TwilioTexts(twilio, settings.twilio_phone_number or "") if twilio else None
+    vins = Nhtsa(settings.nhtsa_base_url)
+    closing.push_async_callback(vins.aclose)
+    owner = settings.callboard_alert_phone
+    alerts = Alerter(core.store, TextAlert(messenger, owner) if messenger and owner else log_only)
+    telling = asyncio.create_task(alerts.run(), name="alerts")
+
+    async def stop() -> None:
+        telling.cancel()
+        await asyncio.wait({telling})
+
+    closing.push_async_callback(stop)
+    return Services(messenger=messenger, vins=vins, alerts=alerts, retention_days=settings.callboard_retention_days)
 
 
 def greetings(desks: Mapping[str, Desk]) -> list[str]:

@@ -15,6 +15,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _QUERY: Mapping[str, tuple[str, ...]] = {
     "/api/v1/calls": ("status", "flow", "q", "from", "to", "cursor", "limit"),
     "/api/v1/calls/{call_id}/events": ("after", "limit"),
+    "/api/v1/messages": ("cursor", "limit"),
 }
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "/driver_data/call-elevenlabs": ("Idempotency-Key",),

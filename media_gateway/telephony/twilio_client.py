@@ -52,6 +52,15 @@ class OutcomeUnknown(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A text message as Twilio knows it."""
+
+    sid: str
+    body: str
+    created: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedCall:
     """A call as Twilio knows it. `status` in Twilio's words (`no-answer`, ...)."""
 
@@ -103,6 +112,11 @@ class TwilioRest:
         """The SID of the SMS."""
         sent = await self._ask(partial(self._client.messages.create, to=to, from_=from_, body=body))
         return str(sent.sid)
+
+    async def messages(self, *, to: str, from_: str, limit: int = 20) -> list[SentMessage]:
+        """The newest messages from one number to another."""
+        found = await self._ask(partial(self._client.messages.list, to=to, from_=from_, limit=limit))
+        return [SentMessage(one.sid, one.body, one.date_created) for one in found]
 
     async def aclose(self) -> None:
         """Safe to call twice."""

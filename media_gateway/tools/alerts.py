@@ -47,8 +47,12 @@ class Alerter:
             await self._left_over(org)
         while True:
             org, message_id = await self._waiting.get()
-            await self._tell_when_kept(org, message_id)
-            self._waiting.task_done()
+            try:
+                await self._tell_when_kept(org, message_id)
+            except Exception as problem:  # one message that is broken must not silence those after it
+                log.error("alert_broken", message_id=message_id, problem=type(problem).__name__)
+            finally:
+                self._waiting.task_done()
 
     async def rest(self) -> None:
         """Wait until all that was noticed has been dealt with."""
@@ -57,7 +61,7 @@ class Alerter:
     async def _left_over(self, org: str) -> None:
         try:
             left = await inbox.pending(self._store, org)
-        except StoreUnavailable:
+        except (StoreUnavailable, KeyError, TypeError):
             log.exception("alerts_not_read", org=org)
             return
         for message in left:
