@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx2
 from starlette.applications import Starlette
@@ -16,9 +17,11 @@ from infra.simulators.elevenlabs_api import AGENT_ID, API_KEY, PHONE_NUMBER_ID, 
 from media_gateway.auth import Principal, Tokens
 from media_gateway.dashboard.access import Guard
 from media_gateway.http_errors import ApiError, on_api_error, on_unavailable
+from media_gateway.telephony.daily_cap import DailyCap
 from media_gateway.telephony.elevenlabs_api import ElevenLabsAgents
 from media_gateway.telephony.elevenlabs_calls import PATH, HostedCalls
 from media_gateway.telephony.hosted_agents import HostedAgents
+from media_gateway.telephony.hosted_settling import Settling
 from realtime.call import Call
 from realtime.clock import utcnow
 from realtime.events import Event
@@ -91,7 +94,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, *, configured: bool = True, agents: HostedAgents | None = None) -> AsyncIterator[Desk]:
+async def desk(
+    folder: Path, *, configured: bool = True, agents: HostedAgents | None = None, per_day: int = 200
+) -> AsyncIterator[Desk]:
     """Start one, with the vendor beside it."""
     store, bus, clock, tokens = EmbeddedStore(folder / "t.db"), NotedBus(), Later(), Tokens((("k", KEY),))
     noticed: list[Call] = []
@@ -106,16 +111,14 @@ async def desk(folder: Path, *, configured: bool = True, agents: HostedAgents | 
             read_s=5.0,
         )
         calls = HostedCalls(
-            journal=journal,
+            settling=Settling(journal=journal, bus=bus, noticed=noticed.append, clock=clock, sleep=clock.sleep),
             store=store,
-            bus=bus,
+            countries=("US", "CA"),
+            cap=DailyCap(store, ZoneInfo("America/New_York"), per_day),
             guard=Guard(tokens),
             agents=(agents or real) if configured else None,
             missing=() if configured else ("ELEVENLABS_AGENT_ID", "ELEVENLABS_PHONE_NUMBER_ID"),
             agent_id=AGENT_ID,
-            noticed=noticed.append,
-            clock=clock,
-            sleep=clock.sleep,
         )
         handlers: dict[Any, Any] = {ApiError: on_api_error, StoreUnavailable: on_unavailable}
         app = Starlette(routes=calls.routes(), exception_handlers=handlers)

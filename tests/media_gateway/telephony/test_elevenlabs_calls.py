@@ -184,6 +184,38 @@ async def test_whoever_does_not_want_to_be_called_is_not(tmp_path: Path) -> None
         assert (here.vendor.orders, await here.all_calls()) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("phone", "code"),
+    [
+        ("+525512345678", "country_not_allowed"),
+        ("+447911123456", "country_not_allowed"),
+        ("+19005550123", "dear_number"),
+    ],
+)
+async def test_numbers_that_cost_dear_are_not_called(tmp_path: Path, phone: str, code: str) -> None:
+    async with desk(tmp_path) as here:
+        answer = await here.place(phoneNumber=phone)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
+        assert (here.vendor.orders, await here.all_calls()) == ([], [])
+
+
+async def test_no_more_calls_a_day_than_are_meant(tmp_path: Path) -> None:
+    async with desk(tmp_path, per_day=2) as here:
+        codes = [(await here.place(key=key)).status_code for key in ("1", "1", "2", "1", "3")]
+        assert codes == [200, 200, 200, 200, 429]
+        assert (await here.place()).json()["error"]["code"] == "daily_cap"
+        here.clock.ahead += timedelta(days=1)
+        assert (await here.place(key="3")).status_code == 200
+        assert len(here.vendor.orders) == 3
+
+
+async def test_a_cap_holds_however_many_ask_at_once(tmp_path: Path) -> None:
+    async with desk(tmp_path, per_day=3) as here:
+        answers = await asyncio.gather(*(here.place() for _ in range(8)))
+        assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 5
+        assert len(here.vendor.orders) == 3
+
+
 @pytest.mark.parametrize(("fault", "status", "code"), REFUSALS, ids=str)
 async def test_each_refusal_has_its_own_words_and_the_call_has_failed(
     tmp_path: Path, fault: Fault, status: int, code: str
