@@ -10,7 +10,7 @@ from media_gateway.conversation.results import message
 from media_gateway.conversation.turn import Turn
 from media_gateway.conversation.words import with_digits
 
-MESSAGE, CALLBACK, VIN = "message", "callback", "vin"
+OFFER, MESSAGE, CALLBACK, VIN = "offer_message", "message", "callback", "vin"
 TEXT_LIMIT = 1000
 VIN_LENGTH = 17
 VIN_TRIES = 2

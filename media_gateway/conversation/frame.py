@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from media_gateway.conversation import booking, driver
+from media_gateway.conversation import booking, driver, errands
 from media_gateway.conversation.model import State
 from media_gateway.conversation.turn import Turn
 
@@ -45,9 +45,9 @@ def back_from(turn: Turn, outcome: str, attempt: int) -> Turn:
 
 
 def returned(turn: Turn, why: str) -> Turn:
-    """Nobody took the call: a message, or a call back."""
+    """Nobody took the call: a message, so that somebody calls back. The state before stays whole."""
     turn = turn.at(State.INTENT_DETECTION, why=why, pending=(), misses=0)
-    return turn.asking("help", turn.flow.spec.escalation.unavailable)
+    return turn.asking(errands.OFFER, turn.flow.spec.escalation.unavailable)
 
 
 def closed(turn: Turn, line: str, why: str) -> Turn:

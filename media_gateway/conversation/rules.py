@@ -189,6 +189,12 @@ def _answered(turn: Turn, heard: Understood) -> Turn | None:
             return booking.answered_change(turn, heard)
         case "preferred_time" if heard.yes and len(turn.memory.get("offered") or ()) == 1:
             return booking.advance(turn.with_slots(preferred_time=turn.memory["offered"][0]), "the only time")
+        case errands.OFFER if heard.yes is True:
+            return errands.message_wanted(turn, "leave_message")
+        case errands.OFFER if heard.yes is False:
+            return turn.at(State.INTENT_DETECTION, why="no message").asking(
+                booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else
+            )
         case booking.ANYTHING_ELSE if _action(turn, heard, "done"):
             return closed(turn, turn.flow.spec.closing, "nothing else")
         case booking.ANYTHING_ELSE if not heard.intents and not heard.service:

@@ -153,8 +153,7 @@ class Escalation(Part):
     say: Line
     waiting: Line
     unavailable: Line = (
-        "I am sorry, nobody can take your call right now. I can take a message, or have somebody call you back. "
-        "Which would you like?"
+        "I am sorry, nobody can take your call right now. Shall I take a message, so that somebody can call you back?"
     )
     ended: Line = "Is there anything else I can do for you?"
     number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")] | None = None
