@@ -158,6 +158,8 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
     if event.name == "lookup_customer":
         customer = dict(event.data) if event.ok else turn.state.customer
         return turn.at(turn.state.state, why="customer", customer=customer)
+    if not awaited and event.name not in prompt.allowed_tools(turn) and (not event.ok or not prompt.told_to(turn)):
+        return turn.at(turn.state.state, why=f"{event.name} was not asked for")
     spec = turn.flow.spec
     if event.name == spec.second_fact.tool:
         return second_fact.checked(turn, event)

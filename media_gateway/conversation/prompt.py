@@ -23,7 +23,7 @@ _OPEN = frozenset({State.GREETING, State.INTENT_DETECTION, State.SLOT_COLLECTION
 def allowed_tools(turn: Turn) -> tuple[str, ...]:
     """What a model may ask for here: looking things up, and the one deed that was just read back to the caller."""
     spec, state = turn.flow.spec, turn.state
-    if state.state not in _OPEN or spec.purpose == "driver_check" or not _told_to(turn):
+    if state.state not in _OPEN or spec.purpose == "driver_check" or not told_to(turn):
         return ()
     tools = [spec.booking.availability_tool]
     if state.state is State.CONFIRMATION and state.asked == booking.CONFIRM:
@@ -33,7 +33,7 @@ def allowed_tools(turn: Turn) -> tuple[str, ...]:
     return tuple(tools)
 
 
-def _told_to(turn: Turn) -> bool:
+def told_to(turn: Turn) -> bool:
     """In a call that we place nothing is told before it is known who listens."""
     return turn.flow.spec.direction == "inbound" or bool(turn.memory.get("person"))
 
@@ -57,7 +57,7 @@ def system(turn: Turn) -> str:
         "answers_to_items": turn.memory.get("report"),
         "caller": dict(state.customer) if state.customer else None,
     }
-    if not _told_to(turn):
+    if not told_to(turn):
         known |= dict.fromkeys(("appointment", "appointments", "items", "answers_to_items"))
         known["caller"] = {"first_name": first_name(state.customer)}
     parts = [
