@@ -57,7 +57,6 @@ class Seen:
     method: str
     path: str
     form: Mapping[str, str]
-    status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,12 +166,12 @@ class TwilioApi:
             form: dict[str, str] = {}
             for name, value in pairs:
                 form[name] = f"{form[name]} {value}" if name in form else value
+            self.seen.append(Seen(request.method, request.url.path, form))
             try:
                 self._authenticate(request)
                 answer = await work(request, form)
             except Refused as error:
                 answer = _error(error)
-            self.seen.append(Seen(request.method, request.url.path, form, answer.status_code))
             return answer
 
         return endpoint

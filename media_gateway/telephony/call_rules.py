@@ -64,7 +64,7 @@ def _region(number: phonenumbers.PhoneNumber) -> str | None:
     """The country of the number. The reserved 555 exchange, which every example uses, counts as the main country of
     its code; other numbers that are not in use have none (+1 alone is two dozen countries)."""
     region: str | None = phonenumbers.region_code_for_number(number)
-    if region is None and number.country_code == 1 and str(number.national_number).startswith("555"):
+    if region is None and number.country_code == 1 and f"{number.national_number:010d}".startswith("555"):
         return "US"
     return region
 

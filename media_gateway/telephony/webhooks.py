@@ -7,7 +7,7 @@ so politely and puts the caller through to a human if there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -39,6 +39,7 @@ MAX_RESUMES = 5
 SORRY = "I am sorry, we cannot take your call right now. Please call again in a few minutes. Goodbye."
 BUSY = "I am sorry, all lines are busy right now. Please call again in a few minutes. Goodbye."
 _FLOW = re.compile(r"[a-z0-9_-]{1,64}")
+_INTENT = re.compile(r"[0-9a-f]{40}")
 _E164 = re.compile(r"\+[0-9]{5,15}")
 _log = structlog.get_logger()
 Direction = Literal["inbound", "outbound"]
@@ -59,6 +60,8 @@ class Webhooks:
     """Rung without further ado when the call cannot be served at all."""
     noticed: Callable[[Call], None] = lambda call: None
     """Told of every head that was written here, so that dashboards need not wait for the feed."""
+    appeared: Callable[[str, str], Awaitable[Call | None]] | None = None
+    """Told of the intent and the CallSid of a call that we placed, whoever hears of it first."""
     clock: Clock = utcnow
 
     def routes(self) -> list[Route]:
@@ -127,6 +130,7 @@ class Webhooks:
             iso(self.clock()),
         )
         try:
+            await self._intended(request, form)
             call = await self.journal.open(_new_call(form, direction, flow), (ringing,))
         except StoreUnavailable:
             _log.exception("call_not_opened", call_id=form["CallSid"])
@@ -137,6 +141,12 @@ class Webhooks:
         answer = self._stream(call, resumed=False)
         answer.background = BackgroundTask(self._join, call)
         return answer
+
+    async def _intended(self, request: Request, form: Mapping[str, str]) -> None:
+        """A call that we placed carries its intent wherever Twilio speaks of it. Raises StoreUnavailable."""
+        intent = request.query_params.get("intent")
+        if self.appeared is not None and intent and _INTENT.fullmatch(intent):
+            await self.appeared(intent, form["CallSid"])
 
     async def _join(self, call: Call) -> None:
         """News that came before its call; Twilio need not wait for it."""
@@ -152,6 +162,10 @@ class Webhooks:
     async def _publish(self, request: Request, kind: Literal["status", "amd"]) -> Response:
         form = await verified(request, self.signatures)
         message = _news(form, kind, iso(self.clock()))
+        try:
+            await self._intended(request, form)
+        except StoreUnavailable:
+            _log.exception("intent_waits", call_id=form["CallSid"])  # the news waits for its call, as all news does
         try:
             await self.bus.publish(message)
         except PublishFailed as error:
