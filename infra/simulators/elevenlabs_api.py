@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
@@ -78,6 +78,8 @@ class ElevenLabsApi:
         self.conversations: dict[str, dict[str, Any]] = {}
         self.forgetful = False
         """Conversations are not listed, as in the moments after a call was placed."""
+        self.before_answer: Callable[[str], Awaitable[object]] | None = None
+        """Done with the conversation id of a call that was placed, before whoever ordered it is told."""
         self.url = ""
         self._next = 0
         self._closing = asyncio.Event()
@@ -165,6 +167,8 @@ class ElevenLabsApi:
             return JSONResponse({"success": False, "message": message, "conversation_id": None, "callSid": None})
         if fault is None or fault.endswith("_placed"):
             conversation = self._begin(order)
+            if self.before_answer is not None:
+                await self.before_answer(conversation["conversation_id"])
         match fault:
             case Fault.HANG | Fault.HANG_PLACED:
                 await self._closing.wait()

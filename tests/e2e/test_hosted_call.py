@@ -131,6 +131,29 @@ async def meet_a_busy_line(here: Ground) -> None:
         assert watcher.messages[-1]["call_data"]["failure_reason"] == "busy"
 
 
+async def be_overtaken(here: Ground) -> None:
+    """Both webhooks can come before the vendor has answered our order: one names our id, the other has to wait."""
+
+    async def fails(conversation_id: str) -> None:
+        assert await here.vendor.deliver_failure(conversation_id, here.webhook, SECRET, "no-answer") == 200
+        await asyncio.sleep(0.5)
+
+    async def is_done(conversation_id: str) -> None:
+        here.vendor.finish(conversation_id, SAID)
+        assert await here.vendor.deliver_transcription(conversation_id, here.webhook, SECRET) == 200
+        await asyncio.sleep(0.5)
+
+    for overtakes, end in ((fails, "no_answer"), (is_done, "completed")):
+        async with transcriptions(here.api, here.vendor.next_conversation_id) as watcher:
+            here.vendor.before_answer = overtakes
+            placed = await here.api.post(PLACE, ORDER)
+            here.vendor.before_answer = None
+            assert await watcher.until(is_completed)
+            assert shown(watcher) == ["initiated", end, "call_completed"]
+            head = await here.api.get(f"/api/v1/calls/{placed['conversation_id']}")
+            assert (head["status"], head["call_sid"]) == (end, placed["call_sid"])
+
+
 async def find_a_lost_webhook(here: Ground) -> None:
     """The webhook never comes: fetching by hand completes the call just the same."""
     async with transcriptions(here.api, here.vendor.next_conversation_id) as watcher:
@@ -159,6 +182,7 @@ def test_a_driver_is_called_by_a_hosted_agent(tmp_path: Path) -> None:
         async with ground(tmp_path) as here:
             await follow_a_call(here)
             await meet_a_busy_line(here)
+            await be_overtaken(here)
             await find_a_lost_webhook(here)
             await ask_who_is_calling(here)
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from infra.simulators.elevenlabs_api import AGENT_ID, PHONE_NUMBER_ID, ElevenLabsApi, Fault
-from infra.simulators.elevenlabs_webhooks import initiation_failure
 from media_gateway.auth import Principal
 from media_gateway.telephony.hosted_agents import Placed
 from realtime.bus.port import BusMessage
@@ -484,12 +483,3 @@ async def test_the_gateway_serves_it_and_documents_it(tmp_path: Path) -> None:
         assert {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}} in operation["parameters"]
         assert operation["security"] == [{"bearer": []}]
         assert "/driver_data/conversations/{conversation_id}/fetch" in document["paths"]
-
-
-def test_the_simulated_failure_has_no_dynamic_variables() -> None:
-    conversation = {
-        "agent_id": "a",
-        "conversation_id": "conv_1",
-        "metadata": {"phone_call": {"call_sid": "CA1", "external_number": "+1", "agent_number": "+2"}},
-    }
-    assert "conversation_initiation_client_data" not in initiation_failure(conversation, "busy")
