@@ -34,6 +34,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 def run(work: Any) -> Any:
     """Run a coroutine; what a user did wrong or what is missing becomes one clear line and exit code 1."""
     from infra.cli.chatting import Usage
+    from infra.cli.sources import NotThere
     from infra.local.system import DidNotStart
     from infra.simulators.fields import ScenarioError
     from media_gateway.settings import SettingsError
@@ -45,7 +46,7 @@ def run(work: Any) -> Any:
     except (ScenarioError, Usage) as problem:
         err.print(f"[red]{problem}[/]", soft_wrap=True)
         raise typer.Exit(2) from None
-    except (SettingsError, DidNotStart) as problem:
+    except (SettingsError, DidNotStart, NotThere) as problem:
         err.print(f"[red]{problem}[/]")
         raise typer.Exit(1) from None
 
@@ -188,3 +189,85 @@ def flows_show(name: str, as_json: Json = False) -> None:
     from infra.cli.chatting import show_flow
 
     raise typer.Exit(plain(lambda: show_flow(out, name, as_json=as_json)))
+
+
+@app.command(name="call")
+def place_call(
+    to: Annotated[str, typer.Argument(help="The number to call, +1415...")],
+    flow: Annotated[str, typer.Option(help="The flow that talks.")],
+    variables: Annotated[str | None, typer.Option(help="What the flow is told, as a JSON object.")] = None,
+    var: Annotated[list[str] | None, typer.Option(help="One of them, name=value; may be repeated.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and call nobody.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    key: Annotated[str | None, typer.Option(help="Idempotency-Key: the same key is the same call.")] = None,
+    url: Annotated[str | None, typer.Option(help="The running system; else that of this machine.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Call somebody, through the running system: the plan and its price, a question, the call."""
+    import secrets
+
+    from infra.cli import calling, sources
+
+    def work() -> int:
+        told = calling.variables_of(var or [], variables)
+        plan = calling.planned(sources.settings_here(), to, flow, told, url)
+        if not as_json:
+            calling.show_plan(out, plan)
+        if dry_run:
+            if as_json:
+                sys.stdout.write(json.dumps({"dry_run": True, "plan": plan.to_dict()}, indent=1) + "\n")
+            return 0
+        if not yes and (as_json or not sys.stdin.isatty()):
+            err.print("[red]Say --yes to call, or --dry-run to look.[/]")
+            return 2
+        if not yes and not typer.confirm("Place this call?"):
+            return 1
+        answer = run(calling.place(plan, key or secrets.token_hex(16), url))
+        if as_json:
+            sys.stdout.write(json.dumps(answer, indent=1) + "\n")
+        else:
+            out.print(f"{answer['status']}: {answer['call_id']} (follow it: python3 run.py tail {answer['call_id']})")
+        return 0
+
+    raise typer.Exit(plain(work))
+
+
+@app.command(name="calls")
+def list_calls(
+    status: Annotated[str | None, typer.Option(help="Only these, such as completed or in_progress.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Only those of this flow.")] = None,
+    q: Annotated[str | None, typer.Option("-q", help="Looked for in ids, numbers and the flow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine, or its store.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Calls, the newest first."""
+    from infra.cli import calling
+
+    given = {"status": status, "flow": flow, "q": q, "limit": str(limit)}
+    wanted = {name: value for name, value in given.items() if value}
+    raise typer.Exit(run(calling.list_calls(out, wanted, url, as_json=as_json)))
+
+
+@app.command(name="show")
+def show_call(
+    call_id: Annotated[str, typer.Argument(help="A call id, CallSid or conversation id.")],
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine, or its store.")] = None,
+    as_json: Json = False,
+) -> None:
+    """One call, with its journal."""
+    from infra.cli import calling
+
+    raise typer.Exit(run(calling.show_call(out, call_id, url, as_json=as_json)))
+
+
+@app.command(name="tail")
+def tail(
+    call_id: Annotated[str | None, typer.Argument(help="A call, to its end; else all calls, until Ctrl-C.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine, or its store.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Events of calls as they are written."""
+    from infra.cli import calling
+
+    raise typer.Exit(run(calling.tail(out, call_id, url, as_json=as_json)))
