@@ -18,6 +18,7 @@ import httpx2
 from infra.local.child import Child
 from media_gateway.settings import Settings, load
 from realtime.bus.embedded import Dispatcher
+from realtime.queue.dispatcher import TaskDispatcher
 
 READY_S = 40.0
 
@@ -89,20 +90,34 @@ class LocalSystem:
             chosen["ELEVENLABS_PERSONALIZE_SECRET"] = self.settings.elevenlabs_personalize_secret.get_secret_value()
         return {**self._base(), **chosen}
 
+    def _functions_environment(self) -> dict[str, str]:
+        """How the functions reach the gateway. Not for the gateway itself: there a secret that is given counts as a
+        real one, and a generated one must not."""
+        return {
+            "PUBLIC_BASE_URL": self.url,
+            "JWT_SECRET": self.settings.jwt_secret.get_secret_value(),
+            "CALLBOARD_TIMEZONE": self.settings.callboard_timezone,
+        }
+
     async def __aenter__(self) -> Self:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         environment = self._child_environment()
         try:
-            for name in ("gateway", "functions_host"):
-                self.children.append(await Child.start(name, [f"infra.local.{name}"], environment))
+            for name, more in (("gateway", {}), ("functions_host", self._functions_environment())):
+                self.children.append(await Child.start(name, [f"infra.local.{name}"], {**environment, **more}))
             await asyncio.gather(self._ready("gateway", self.url), self._ready("functions_host", self.functions_url))
         except BaseException:
             await self.aclose()
             raise
         if self.settings.callboard_bus == "embedded":
-            dispatcher = Dispatcher(self.database, f"{self.functions_url}/apply_call_event")
-            self._dispatching = asyncio.create_task(dispatcher.run(), name="dispatcher")
+            self._dispatching = asyncio.create_task(self._dispatch(), name="dispatcher")
         return self
+
+    async def _dispatch(self) -> None:
+        """The bus's news go to the applier, the queue's requests to where they are addressed."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Dispatcher(self.database, f"{self.functions_url}/apply_call_event").run())
+            group.create_task(TaskDispatcher(self.database).run())
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         await self.aclose()

@@ -227,6 +227,12 @@ def test_lines_that_others_talk_on_are_not_for_reminders() -> None:
     assert decide(NOW, short, [due()], busy=1).skipped == {"R1": Why.NO_LINE}
 
 
+def test_a_call_that_is_planned_already_keeps_its_line() -> None:
+    planned = NOW + timedelta(seconds=30)
+    (call,) = decide(NOW, Rules(lines=1), [due()], placed=[Placed("x", planned)]).calls
+    assert call.at == planned + Rules().hold
+
+
 def test_calls_begin_two_a_minute_on_four_lines() -> None:
     calls = decide(NOW, Rules(), [due(n) for n in range(1, 8)]).calls
     assert [(call.at - NOW).total_seconds() for call in calls] == [0, 0, 60, 60, 180, 180, 240]
