@@ -21,17 +21,14 @@ async def take_message(
     context: ToolContext,
     text: Annotated[str, Field(description="the message in the caller's own words", min_length=1, max_length=1000)],
     callback: Annotated[
-        str | None, Field(description="the number to call back, if it is not the one they call from", max_length=40)
+        str | None,
+        Field(description="the number to call back (or e-mail), if it is not the one they call from", max_length=100),
     ] = None,
 ) -> ToolResult:
     """Take a message for the people of the shop, who see it at once and call back. The same message again in one
     call is the same message."""
     who = await identify(context)
-    try:
-        number = e164(callback) if callback and callback.strip() else who.number
-    except NotANumber:
-        message = "I did not get that number. Please tell me all its digits, with the area code."
-        return ToolResult(ok=False, data={"reason": "not_a_number", "message": message})
+    number = _callable(callback) or who.number
     words = " ".join(text.split())
     message_id = "M" + digest(f"{context.call_id}/{words.casefold()}/{number}")[:16]
     data = {"message_id": message_id, "callback": number is not None}
@@ -50,3 +47,12 @@ async def take_message(
     if context.services.alerts is not None:
         context.services.alerts.notice(context.org, message_id)
     return ToolResult(ok=True, data=data, writes=inbox.writes(context.org, kept))
+
+
+def _callable(callback: str | None) -> str | None:
+    """E.164 where it is a number, else as it was said: the owner can read an e-mail address, or "ask for Jim"."""
+    said = " ".join((callback or "").split())
+    try:
+        return e164(said) if said else None
+    except NotANumber:
+        return said

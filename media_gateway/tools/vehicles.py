@@ -59,8 +59,8 @@ def _found(number: str, vehicle: Mapping[str, str], *writes: Put) -> ToolResult:
 
 
 def _undecoded(number: str) -> ToolResult:
-    """The VIN is fine, only nobody says what it stands for: it is taken down, and the caller asked."""
-    message = "I have noted the VIN, but I cannot look it up right now. Which make, model and year is the car?"
+    """The VIN is fine, only nobody says what it stands for: it is taken down, and people look later."""
+    message = "I have noted the VIN. I cannot look the car up right now, but our people will."
     data: dict[str, Any] = {"vin": number, "decoded": False, "message": message}
     year = rules.model_year(number)
     return ToolResult(ok=True, data=data if year is None else {**data, "year": str(year)})

@@ -18,7 +18,8 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`callback` is E.164, None for a caller who gave none and withheld theirs. Times are ISO 8601 UTC."""
+    """`callback` is E.164, or as it was said; None for a caller who gave none and withheld theirs. Times are ISO 8601
+    UTC."""
 
     message_id: str
     call_id: str
