@@ -128,12 +128,13 @@ def chat(
     flow: Annotated[str | None, typer.Option(help="The flow; else the caller decides.")] = None,
     caller: Annotated[str | None, typer.Option(help="The caller's number, +1555...")] = None,
     now: Annotated[str | None, typer.Option(help="Local time to pretend, ISO 8601.")] = None,
+    variables: Annotated[str | None, typer.Option(help="What a call that we place is about, JSON.")] = None,
     as_json: Json = False,
 ) -> None:
     """Talk to a flow in text: one line of caller text on standard input, one answer on standard output."""
     from infra.cli.chatting import chat_loop
 
-    raise typer.Exit(plain(lambda: chat_loop(out, flow, caller, now, as_json=as_json)))
+    raise typer.Exit(plain(lambda: chat_loop(out, flow, caller, now, variables, as_json=as_json)))
 
 
 @app.command(name="replay")

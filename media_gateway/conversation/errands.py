@@ -8,11 +8,21 @@ from media_gateway.conversation import booking
 from media_gateway.conversation.model import State, ToolReturned
 from media_gateway.conversation.results import message
 from media_gateway.conversation.turn import Turn
-from media_gateway.conversation.words import with_digits
+from media_gateway.conversation.words import plain, with_digits
 
 OFFER, MESSAGE, CALLBACK, VIN = "offer_message", "message", "callback", "vin"
 TEXT_LIMIT = 1000
+CALLBACK_LIMIT = 100
+SHORTEST_NUMBER = 7
+_NOBODY = frozenset({"no", "none", "no thank you", "no thanks", "not needed"})
 VIN_LENGTH = 17
+VIN_ENOUGH = 8
+"""So many single letters and digits are a vehicle's number, be it a wrong one."""
+VIN_LIMIT = 200
+_VIN_LEAD = re.compile(
+    r"^(?:.*\b(?:vin|number)\b(?: number)?(?: is|:)?|(?:okay|ok|yes|sure|so|it's|it is|that's|that is|um|uh)\b)\s*",
+    re.I,
+)
 VIN_TRIES = 2
 
 
@@ -31,10 +41,14 @@ def message_given(turn: Turn, text: str) -> Turn:
 
 
 def callback_given(turn: Turn, text: str) -> Turn:
-    """A number or an address to answer to, as it was said; "no" is none."""
-    digits = re.sub(r"\D", "", with_digits(text))
-    said = digits if len(digits) >= 7 else " ".join(text.split())[:100]
-    return _passed_on(turn, None if said.lower().strip(".") in {"no", "none", "no thank you", "no thanks"} else said)
+    """A number to call back; what is not one (an e-mail address) goes with the message; "no" is none."""
+    digits = re.sub(r"\D", "", with_digits(re.sub(r"\b(?:oh|o)\b", "zero", text.lower())))
+    words = " ".join(text.split())[:CALLBACK_LIMIT]
+    if len(digits) >= SHORTEST_NUMBER:
+        return _passed_on(turn, digits)
+    if plain(text) not in _NOBODY:
+        turn = turn.remembering(message=f"{turn.memory.get('message') or ''} (reach me at: {words})"[:TEXT_LIMIT])
+    return _passed_on(turn, None)
 
 
 def _passed_on(turn: Turn, callback: str | None) -> Turn:
@@ -44,7 +58,11 @@ def _passed_on(turn: Turn, callback: str | None) -> Turn:
 
 
 def message_taken(turn: Turn, event: ToolReturned) -> Turn:
-    """It is in the inbox."""
+    """It is in the inbox, or the number to call back was none."""
+    if not event.ok:
+        turn = turn.at(State.SLOT_COLLECTION, why=str(event.data.get("reason")))
+        said = message(event.data) or turn.flow.spec.errands.message_callback
+        return turn.asking(CALLBACK, "{question}", question=said)
     turn = turn.at(State.CLOSING, why="message taken").remembering(message=None, failures=None)
     return turn.saying(turn.flow.spec.errands.message_taken).asking(
         booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else
@@ -55,37 +73,30 @@ def vin_wanted(turn: Turn, name: str, text: str) -> Turn:
     """ "My VIN is ...": looked up if it was said, else asked for."""
     turn = turn.remembering(resume=turn.state.asked, resume_question=turn.memory.get("question"))
     turn = turn.at(State.SLOT_COLLECTION, why=name)
-    said = vin_of(text)
-    return _decoding(turn, said) if len(said) >= VIN_LENGTH else turn.asking(VIN, turn.flow.spec.errands.vin_ask)
+    return vin_given(turn, text) or turn.asking(VIN, turn.flow.spec.errands.vin_ask)
 
 
 def vin_given(turn: Turn, text: str) -> Turn | None:
-    """The characters, as they were heard; None when there were none."""
-    said = vin_of(text)
-    return _decoding(turn, said) if len(said) > 5 else None
-
-
-def _decoding(turn: Turn, vin: str) -> Turn:
+    """The characters as they were said (the tool knows how letters are spoken); None when there were none."""
+    words = _VIN_LEAD.sub("", text.strip())[:VIN_LIMIT]
+    parts = with_digits(words).split()
+    if sum(len(part) for part in parts if len(part) == 1 or any(map(str.isdigit, part))) < VIN_ENOUGH:
+        return None
     turn = turn.at(State.EXECUTION, why="vin", asked=None)
-    return turn.calling(turn.flow.spec.errands.vin_tool, {"vin": vin})
-
-
-def vin_of(text: str) -> str:
-    """The characters of a vehicle's number among the words: single letters, digits, and what mixes both."""
-    words = with_digits(re.sub(r"\bo\b", "0", text.lower())).upper().split()
-    run = [word for word in words if word not in {"A", "I"} and (len(word) == 1 or any(map(str.isdigit, word)))]
-    singles = [word for word in words if len(word) == 1 or any(map(str.isdigit, word))]
-    joined, wide = "".join(run), "".join(singles)
-    return re.sub(r"[^A-Z0-9]", "", wide if len(wide) == VIN_LENGTH else joined)
+    return turn.calling(turn.flow.spec.errands.vin_tool, {"vin": words})
 
 
 def vin_decoded(turn: Turn, event: ToolReturned) -> Turn:
     """The car, or another try; the second time the call goes on without it."""
     lines = turn.flow.spec.errands
     if event.ok:
-        found = " ".join(str(event.data[name]) for name in ("year", "make", "model") if event.data.get(name))[:100]
-        turn = turn.with_slots(vin=str(event.arguments.get("vin") or "")[:VIN_LENGTH]).remembering(vin_tries=None)
-        return _back(turn.at(State.EXECUTION, why="vin decoded").saying(lines.vin_found, found=found))
+        vin = str(event.data.get("vin") or "")[:VIN_LENGTH] or None
+        turn = turn.with_slots(vin=vin).remembering(vin_tries=None).at(State.EXECUTION, why="vin decoded")
+        if event.data.get("decoded") is False:
+            return _back(turn.saying(lines.vin_noted))
+        parts = (event.data.get(name) for name in ("year", "make", "model"))
+        found = " ".join(str(part) for part in parts if isinstance(part, str | int))[:100]
+        return _back(turn.saying(lines.vin_found, found=found) if found else turn)
     tries = int(turn.memory.get("vin_tries") or 0) + 1
     turn = turn.saying_text(message(event.data)).remembering(vin_tries=tries)
     if tries >= VIN_TRIES:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 PLACEHOLDERS = frozenset(
     {"shop", "address", "phone", "first_name", "services", "service", "date", "time", "when", "times", "hours"}
     | {"price", "prices", "question", "vehicle", "customer_since", "last_service", "appointment", "appointments"}
-    | {"item", "items", "summary", "found"}
+    | {"item", "items", "summary", "found", "reference"}
 )
 
 

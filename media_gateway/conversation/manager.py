@@ -165,6 +165,12 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
         return second_fact.checked(turn, event)
     if not event.ok and event.data.get("reason") == second_fact.NEEDED:
         return second_fact.asked_for(turn, event)
+    if event.data.get("next") in {"handoff", "hangup"} and event.ok:
+        return _left(turn, event)
+    if event.name == spec.appointments.confirm_tool and (event.ok or event.data.get("reason") in FAULTS):
+        return outbound.confirmed(turn, event)
+    if event.name == spec.errands.message_tool and event.data.get("reason") == "not_a_number":
+        return errands.message_taken(turn, event)
     if event.name == spec.errands.vin_tool and awaited:
         return errands.vin_decoded(turn, event)
     if event.name == spec.errands.text_tool and (event.ok or results.message(event.data)):
@@ -173,6 +179,15 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
         mended = _mended(turn, event)
         return mended if mended is not None else _failed(turn, event)
     return _succeeded(turn, event)
+
+
+def _left(turn: Turn, event: ToolReturned) -> Turn:
+    """A model has decided that a person is needed, or that all is said."""
+    if event.data["next"] == "hangup":
+        return closed(turn, turn.flow.spec.closing, "the model ends the call")
+    known = {reason.value for reason in EscalationReason}
+    reason = event.data.get("reason")
+    return escalated(turn, reason if reason in known else POLICY)
 
 
 def _mended(turn: Turn, event: ToolReturned) -> Turn | None:

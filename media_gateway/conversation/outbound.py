@@ -7,7 +7,7 @@ from typing import Any
 
 from media_gateway.conversation import booking, changes, driver
 from media_gateway.conversation.frame import closed, escalated
-from media_gateway.conversation.model import EscalationReason, Started, State
+from media_gateway.conversation.model import EscalationReason, Started, State, ToolReturned
 from media_gateway.conversation.turn import Turn, as_appointment, first_name
 from media_gateway.conversation.understand import Understood
 
@@ -90,22 +90,30 @@ def _wishes(actions: Mapping[str, str]) -> bool:
 
 def _reminder(turn: Turn, heard: Understood, actions: Mapping[str, str]) -> Turn | None:
     reminder = turn.flow.spec.reminder
-    if reminder is None:
+    if reminder is None or not turn.memory.get("appointment"):
         return None
     if "cancel" in actions:
         return changes.wanted(turn, heard, actions["cancel"], "cancel")
     if "move" in actions or (heard.when and not heard.yes and not _same(turn, heard)):
         return changes.wanted(turn, heard, actions.get("move", "reschedule_appointment"), "move")
     if heard.yes:
-        turn = turn.at(State.EXECUTION, why="confirmed", intent="confirm_appointment").with_slots(outcome="confirmed")
-        turn = turn.at(State.CLOSING).saying(reminder.confirmed)
-        return turn.asking(booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else)
+        turn = turn.at(State.EXECUTION, why="confirmed", intent="confirm_appointment", asked=None)
+        key = turn.memory["appointment"]["appointment_id"]
+        return turn.calling(turn.flow.spec.appointments.confirm_tool, {"appointment_id": key})
     if heard.yes is False:
         if turn.memory.get("move_or_cancel"):
             return changes.kept(turn.with_slots(outcome="open"), "neither")
         turn = turn.remembering(move_or_cancel=True).at(State.CONFIRMATION, why="not confirmed")
         return turn.asking(REMINDER, reminder.move_or_cancel)
     return None
+
+
+def confirmed(turn: Turn, event: ToolReturned) -> Turn:
+    """They will come. Where that could not be noted it is still in the call's record."""
+    reminder = turn.flow.spec.reminder
+    turn = turn.at(State.CLOSING, why="noted" if event.ok else "not noted").with_slots(outcome="confirmed")
+    turn = turn.saying(reminder.confirmed) if reminder else turn
+    return turn.asking(booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else)
 
 
 def _same(turn: Turn, heard: Understood) -> bool:

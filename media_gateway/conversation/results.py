@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from media_gateway.conversation import booking
+from media_gateway.conversation import booking, speech
 from media_gateway.conversation.model import State, ToolReturned
 from media_gateway.conversation.turn import Turn, as_times
 
@@ -37,6 +37,9 @@ def booked(turn: Turn, event: ToolReturned) -> Turn:
     line = turn.flow.spec.appointments.moved if moved else turn.flow.spec.booking.booked
     turn = turn.with_slots(outcome="moved") if moved else turn
     turn = turn.remembering(wanting=None).at(State.CLOSING, why="moved" if moved else "booked").saying(line)
+    reference = event.data.get("reference")
+    if turn.flow.spec.booking.reference and isinstance(reference, str) and reference.isascii() and not moved:
+        turn = turn.saying(turn.flow.spec.booking.reference, reference=speech.say_digits(reference))
     return turn.asking(booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else)
 
 

@@ -55,6 +55,8 @@ def _rules(turn: Turn, text: str) -> tuple[Rule, ...]:
         return driver.remarked(turn, heard, text)
 
     first: tuple[Rule, ...] = (dictated, escalation, _under_way, _repeat, called)
+    if turn.flow.spec.direction == "outbound" and not turn.memory.get("person"):
+        return (*first, _told, _aside)  # it is not known yet who listens
     if turn.flow.spec.purpose == "driver_check":
         return (*first, remarked, _answered, _told, _aside)
     return (*first, wished, _answered, _told, _booked, _aside)

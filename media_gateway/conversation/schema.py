@@ -139,6 +139,7 @@ class Booking(Part):
     change: Line
     working: Line
     booked: Line
+    reference: Line | None = None
     price_unknown: Line
     abandoned: Line
     availability_tool: Key = "get_available_slots"

@@ -51,6 +51,7 @@ class Appointments(Part):
     upcoming_tool: Key = "get_upcoming_appointments"
     cancel_tool: Key = "cancel_appointment"
     move_tool: Key = "reschedule_appointment"
+    confirm_tool: Key = "confirm_appointment"
 
     @property
     def deeds(self) -> tuple[str, ...]:
@@ -75,6 +76,7 @@ class Errands(Part):
     vin_ask: Line
     vin_again: Line
     vin_found: Line
+    vin_noted: Line
     vin_given_up: Line
     text_sent: Line
     text_nothing: Line

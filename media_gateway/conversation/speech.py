@@ -103,6 +103,12 @@ def say_count(count: int, name: str) -> str:
     return f"{num2words(count)} {name}{'' if count == 1 else 's'}"
 
 
+def say_digits(digits: str) -> str:
+    """ "four zero seven, one one two"."""
+    words = [num2words(int(digit)) for digit in digits if digit.isdigit()]
+    return ", ".join(" ".join(words[at : at + 3]) for at in range(0, len(words), 3))
+
+
 def fill(line: str, values: Mapping[str, str]) -> str:
     """The line with its placeholders filled (what is not known is left out), spaces tidied, sentences capitalised.
     A value is text: braces in it mean nothing."""
