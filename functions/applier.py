@@ -115,15 +115,16 @@ class Applier:
             await self._join(after)
 
     async def _complete(self, call: Call, message: BusMessage, outcome: Completion) -> Call:
-        record = outcome.call_data
+        record, change = outcome.call_data, dict(outcome.change)
         if record is None:
             call = await self._given_time(call)
             if call.status.terminal:
                 return call
             events = await self._events(call)
             record = own_record(call, events, status=outcome.status, ended_at=outcome.ended_at)
+            change["conversation_summary"] = record["conversation_summary"]
         appended = await self._journal.complete(
-            call.call_id, outcome.status, call_data=record, change=outcome.change, key=message.id, ts=outcome.ts
+            call.call_id, outcome.status, call_data=record, change=change, key=message.id, ts=outcome.ts
         )
         return appended.call
 
