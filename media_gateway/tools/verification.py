@@ -20,7 +20,7 @@ from realtime.stores.port import Create, Doc, Put, Write
 MAX_TRIES = 3
 KEPT = timedelta(days=1)
 """Far longer than a call; nobody asks afterwards."""
-REFERENCE_DIGITS = 6
+FACTS = ("last_name", "last_four", "reference")
 Facts = Mapping[str, Any]
 NOTHING: Facts = {"ok": False, "tries": 0, "said": {}}
 
@@ -38,18 +38,17 @@ class _Proof:
 @tool
 async def verify_caller(
     context: ToolContext,
-    fact: Annotated[
-        str,
-        Field(
-            description="as the caller said it: their last name, the last four digits of another number on file, or "
-            "the six digits of an appointment's reference",
-            max_length=120,
-        ),
-    ],
+    last_name: Annotated[str | None, Field(description="the last name that the caller said", max_length=80)] = None,
+    last_four: Annotated[
+        str | None, Field(description="the last four digits of the number on file, as the caller said them")
+    ] = None,
+    reference: Annotated[
+        str | None, Field(description="the six digits of an appointment's reference, as the caller said them")
+    ] = None,
 ) -> ToolResult:
     """Check a second fact that shows who is calling, before anything on file is told or changed. Pass only what the
     caller said themselves in this call, never what you know. A caller whose number is on file needs one fact; anybody
-    else needs two, one after the other."""
+    else needs two."""
     (kept,) = await context.store.get(facts_path(context))
     before = NOTHING if kept is None else kept.data
     if before["ok"]:
@@ -57,27 +56,21 @@ async def verify_caller(
     if before["tries"] >= MAX_TRIES:
         message = "I am sorry, I cannot check that again in this call. I can let one of our people call you back."
         return _say("too_many_tries", message)
+    given = dict(zip(FACTS, (last_name, last_four, reference), strict=True))
+    said = {**before["said"], **{name: value.strip() for name, value in given.items() if value and value.strip()}}
     who = await identify(context)
-    kind = _kind(fact)
-    if kind is None:
-        return verification_needed(who)
-    if kind == "last_four" and who.customer and digits(fact)[-4:] == digits(who.number or "")[-4:]:
+    if "last_four" in said and who.customer and digits(said["last_four"])[-4:] == digits(who.number or "")[-4:]:
         # Whoever forged the number knows its digits.
-        return _say("same_number", "That is the number you are calling from. Please tell me your last name instead.")
-    said = {**before["said"], kind: fact.strip()}
+        del said["last_four"]
+        if not said:
+            return _say(
+                "same_number", "That is the number you are calling from. Please tell me your last name instead."
+            )
+    if not said:
+        return verification_needed(who)
     if who.customer is None and len(said) == 1 and not await _booked_from_here(context, who, said):
         return _more(context, kept, {**before, "said": said})
     return await _checked(context, who, kept, before, said)
-
-
-def _kind(fact: str) -> str | None:
-    """Which fact it is: four digits of a number, six of a reference, else a name; None when there is nothing in it."""
-    count = len(digits(fact))
-    if count == REFERENCE_DIGITS:
-        return "reference"
-    if count:
-        return "last_four" if count >= 4 else None
-    return "last_name" if fact.strip() else None
 
 
 async def _checked(

@@ -30,7 +30,7 @@ async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
 
 async def john(scene: Scene, name: str, **given: Any) -> ToolResult:
     """As John, who has shown who he is."""
-    await scene.do("CA1", JOHN.phone, "verify_caller", fact="Cruz")
+    await scene.do("CA1", JOHN.phone, "verify_caller", last_name="Cruz")
     return await scene.do("CA1", JOHN.phone, name, **given)
 
 

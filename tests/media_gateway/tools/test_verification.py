@@ -38,24 +38,26 @@ async def test_nothing_on_file_is_told_or_changed_without_it(scene: Scene) -> No
     assert (await scene.kept(mine["appointment_id"])).status == "booked"
 
 
-@pytest.mark.parametrize("fact", ["de la Cruz", "CRUZ", "01 88", "415 555 0188"])
-async def test_one_fact_opens_the_record_for_this_call_only(scene: Scene, fact: str) -> None:
+@pytest.mark.parametrize(
+    "fact", [{"last_name": "de la Cruz"}, {"last_name": "CRUZ"}, {"last_four": "01 88"}, {"last_four": "415 555 0188"}]
+)
+async def test_one_fact_opens_the_record_for_this_call_only(scene: Scene, fact: dict[str, str]) -> None:
     await scene.booked()
-    found = await scene.do("CA1", JOHN.phone, "verify_caller", fact=fact)
+    found = await scene.do("CA1", JOHN.phone, "verify_caller", **fact)
     assert (found.ok, found.data["verified"], found.data["first_name"]) == (True, True, "John")
     (one,) = (await scene.do("CA1", JOHN.phone, "get_upcoming_appointments")).data["appointments"]
     assert one["say"] == "oil change at 2 PM on Monday, November 23"
-    again = await scene.do("CA1", JOHN.phone, "verify_caller", fact="whatever")
+    again = await scene.do("CA1", JOHN.phone, "verify_caller", last_name="whatever")
     assert again.data == found.data
     other = await scene.do("CA2", JOHN.phone, "get_upcoming_appointments")
     assert other.data["reason"] == "verification_needed"
 
 
 async def test_the_number_that_calls_proves_nothing_of_itself(scene: Scene) -> None:
-    refused = await scene.do("CA1", JOHN.phone, "verify_caller", fact="0123")
+    refused = await scene.do("CA1", JOHN.phone, "verify_caller", last_four="0123")
     assert (refused.ok, refused.data["reason"]) == (False, "same_number")
     assert not (await scene.do("CA1", JOHN.phone, "get_upcoming_appointments")).ok
-    found = await scene.do("CA1", JOHN.other_phones[0], "verify_caller", fact="0123")
+    found = await scene.do("CA1", JOHN.other_phones[0], "verify_caller", last_four="0123")
     assert found.ok
 
 
@@ -63,7 +65,7 @@ async def test_a_reference_opens_that_appointment_and_nothing_else(scene: Scene)
     """Whoever forges a number can book under it, and is told a reference; they must not see the rest with it."""
     mine = await scene.booked(time="09:00")
     planted = await scene.booked(call_id="CA-forged")
-    found = await scene.do("CA1", JOHN.phone, "verify_caller", fact=" ".join(planted["reference"]))
+    found = await scene.do("CA1", JOHN.phone, "verify_caller", reference=" ".join(planted["reference"]))
     assert found.ok
     told = (await scene.do("CA1", JOHN.phone, "get_upcoming_appointments")).data["appointments"]
     assert [one["appointment_id"] for one in told] == [planted["appointment_id"]]
@@ -74,9 +76,9 @@ async def test_a_reference_opens_that_appointment_and_nothing_else(scene: Scene)
 
 async def test_from_a_strange_phone_two_facts_one_after_the_other(scene: Scene) -> None:
     mine = await scene.booked()
-    first = await scene.do("CA1", STRANGER, "verify_caller", fact="Cruz")
+    first = await scene.do("CA1", STRANGER, "verify_caller", last_name="Cruz")
     assert (first.ok, first.data["reason"]) == (False, "one_more_fact")
-    found = await scene.do("CA1", STRANGER, "verify_caller", fact=mine["reference"])
+    found = await scene.do("CA1", STRANGER, "verify_caller", reference=mine["reference"])
     assert found.ok
     assert found.data["by"] == "last_name+reference"
     assert (await scene.do("CA1", STRANGER, "get_upcoming_appointments")).data["count"] == 1
@@ -85,37 +87,39 @@ async def test_from_a_strange_phone_two_facts_one_after_the_other(scene: Scene) 
 
 async def test_the_facts_of_another_customer_open_nothing(scene: Scene) -> None:
     hers = await scene.booked(phone=MARIA.phone)
-    for fact in ("Lopez", hers["reference"], "0124"):
-        call_id = f"CA-{fact}"
-        refused = await scene.do(call_id, JOHN.phone, "verify_caller", fact=fact)
+    for fact in ({"last_name": "Lopez"}, {"reference": hers["reference"]}, {"last_four": "0124"}):
+        call_id = f"CA-{'-'.join(fact)}"
+        refused = await scene.do(call_id, JOHN.phone, "verify_caller", **fact)
         assert (refused.ok, refused.data["reason"]) == (False, "not_verified")
+    both = await scene.do("CA8", JOHN.phone, "verify_caller", last_name="Cruz", reference=hers["reference"])
+    assert not both.ok, "everything that is said must be true"
 
 
 async def test_three_wrong_answers_are_the_end_of_it(scene: Scene) -> None:
     reasons = [
-        (await scene.do("CA1", JOHN.phone, "verify_caller", fact=guess)).data["reason"]
+        (await scene.do("CA1", JOHN.phone, "verify_caller", last_name=guess)).data["reason"]
         for guess in ("Smith", "Jones", "Brown", "Cruz")
     ]
     assert reasons == ["not_verified"] * 3 + ["too_many_tries"]
 
 
 async def test_guesses_at_once_count_each(scene: Scene) -> None:
-    guesses = [scene.do("CA1", JOHN.phone, "verify_caller", fact="Smith" + "x" * n) for n in range(8)]
+    guesses = [scene.do("CA1", JOHN.phone, "verify_caller", last_name="Smith" + "x" * n) for n in range(8)]
     reasons = sorted([(await one).data["reason"] for one in asyncio.as_completed(guesses)])
     assert reasons == ["not_verified"] * 3 + ["too_many_tries"] * 5
 
 
 async def test_nothing_said_asks_for_a_fact(scene: Scene) -> None:
-    known = await scene.do("CA1", JOHN.phone, "verify_caller", fact=" ")
+    known = await scene.do("CA1", JOHN.phone, "verify_caller", last_name=" ")
     assert (known.data["reason"], known.data["facts"]) == ("verification_needed", ["last_name", "reference"])
-    unknown = await scene.do("CA1", None, "verify_caller", fact="uh 12")
+    unknown = await scene.do("CA1", None, "verify_caller", last_name=None)
     assert unknown.data["facts"] == ["reference", "last_name"]
 
 
 async def test_a_number_without_a_customer_needs_the_reference(scene: Scene) -> None:
     theirs = await scene.booked(phone=STRANGER)
-    assert not (await scene.do("CA1", STRANGER, "verify_caller", fact="000000")).ok
-    assert (await scene.do("CA1", STRANGER, "verify_caller", fact=theirs["reference"])).ok
+    assert not (await scene.do("CA1", STRANGER, "verify_caller", reference="000000")).ok
+    assert (await scene.do("CA1", STRANGER, "verify_caller", reference=theirs["reference"])).ok
     assert (await scene.do("CA1", STRANGER, "cancel_appointment")).data["status"] == "canceled"
 
 
@@ -151,7 +155,7 @@ async def test_last_names_as_they_are_heard(name: str, said: str, same: bool) ->
 
 
 async def test_the_fact_is_journalled_with_the_tool_and_never_the_answer(scene: Scene) -> None:
-    result: Any = await scene.do("CA1", JOHN.phone, "verify_caller", fact="Cruz")
+    result: Any = await scene.do("CA1", JOHN.phone, "verify_caller", last_name="Cruz")
     assert result.data == {"verified": True, "by": "last_name", "first_name": "John"}
     (facts,) = await scene.store.get("calls/CA1/facts/verified")
     assert facts is not None
