@@ -23,11 +23,22 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     HANDED_OVER = "handed_over"
     """A person of the shop has it, or has been asked to."""
+    WRONG_PERSON = "wrong_person"
+    """The number is somebody else's."""
     WITHDRAWN = "withdrawn"
     """Taken back before its time: certainly not placed."""
 
 
-SETTLED = frozenset({Outcome.VOICEMAIL, Outcome.CONFIRMED, Outcome.MOVED, Outcome.CANCELLED, Outcome.HANDED_OVER})
+SETTLED = frozenset(
+    {
+        Outcome.VOICEMAIL,
+        Outcome.CONFIRMED,
+        Outcome.MOVED,
+        Outcome.CANCELLED,
+        Outcome.HANDED_OVER,
+        Outcome.WRONG_PERSON,
+    }
+)
 """After one of these nobody is called about it again."""
 
 

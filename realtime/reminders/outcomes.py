@@ -22,6 +22,8 @@ _SAID: Mapping[str, Outcome] = {
     "rescheduled": Outcome.MOVED,
     "cancelled": Outcome.CANCELLED,
     "canceled": Outcome.CANCELLED,
+    "voicemail": Outcome.VOICEMAIL,
+    "wrong_person": Outcome.WRONG_PERSON,
 }
 
 
@@ -46,9 +48,9 @@ def _of_appointment(appointment: Appointment) -> Outcome | None:
 
 
 def _of_summary(summary: Mapping[str, Any]) -> Outcome | None:
-    """The conversation says it in `outcome`, or in the slot of that name."""
+    """The conversation says it in the slot `outcome`."""
     slots = summary.get("collected_slots") or {}
-    for said in (summary.get("outcome"), slots.get("outcome"), summary.get("state")):
+    for said in (slots.get("outcome"), summary.get("outcome")):
         if found := _SAID.get(str(said)):
             return found
     return Outcome.HANDED_OVER if summary.get("escalation_triggered") else None
