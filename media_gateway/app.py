@@ -42,6 +42,7 @@ from media_gateway.telephony.daily_cap import DailyCap
 from media_gateway.telephony.elevenlabs_calls import HostedCalls, agents_of
 from media_gateway.telephony.handoff import Person
 from media_gateway.telephony.handoff_routes import Handoffs
+from media_gateway.telephony.hosted_monitor import Monitors
 from media_gateway.telephony.hosted_settling import Settling
 from media_gateway.telephony.intents import Intents
 from media_gateway.telephony.outbound import Outbound, twilio_of
@@ -291,6 +292,14 @@ def _outbound(core: Core, guard: Guard) -> Outbound:
 def _hosted_calls(core: Core, guard: Guard) -> HostedCalls:
     settings = core.settings
     agents, missing = agents_of(settings, core.closing)
+    monitors = Monitors(
+        api_key=settings.elevenlabs_api_key.get_secret_value() if settings.elevenlabs_api_key else "",
+        base_url=settings.elevenlabs_base_url,
+        journal=core.journal,
+        noticed=lambda call: core.hub.notice(call.to_dict()),
+        live=core.hub.live,
+    )
+    core.closing.push_async_callback(monitors.aclose)
     return HostedCalls(
         settling=Settling(journal=core.journal, bus=core.bus, noticed=lambda call: core.hub.notice(call.to_dict())),
         store=core.store,
@@ -301,6 +310,7 @@ def _hosted_calls(core: Core, guard: Guard) -> HostedCalls:
         missing=missing,
         agent_id=settings.elevenlabs_agent_id,
         retention=timedelta(days=settings.callboard_retention_days),
+        watch=monitors.watch,
     )
 
 

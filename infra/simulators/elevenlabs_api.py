@@ -6,6 +6,7 @@ the real one can. The phone that rings is imagined: a test says what became of t
     GET  /v1/convai/conversations?user_id=&agent_id=&call_start_after_unix=&page_size=
     GET  /v1/convai/conversations/{id}
     GET  /v1/convai/conversations/{id}/audio
+    WS   /v1/convai/conversations/{id}/monitor       only where the account offers it (`monitored`)
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from infra.simulators import elevenlabs_webhooks
 from infra.simulators.config import new_sid
@@ -80,6 +82,10 @@ class ElevenLabsApi:
         """Conversations are not listed, as in the moments after a call was placed."""
         self.before_answer: Callable[[str], Awaitable[object]] | None = None
         """Done with the conversation id of a call that was placed, before whoever ordered it is told."""
+        self.monitored = False
+        """The account's plan has the live monitor."""
+        self.events: dict[str, list[Mapping[str, Any] | int]] = {}
+        """What the monitor of a conversation tells, from its beginning; a number closes it with this code."""
         self.url = ""
         self._next = 0
         self._closing = asyncio.Event()
@@ -92,13 +98,16 @@ class ElevenLabsApi:
                 Route("/v1/convai/conversations", self._list, methods=["GET"]),
                 Route("/v1/convai/conversations/{conversation_id}", self._get, methods=["GET"]),
                 Route("/v1/convai/conversations/{conversation_id}/audio", self._audio, methods=["GET"]),
+                WebSocketRoute("/v1/convai/conversations/{conversation_id}/monitor", self._monitor),
             ]
         )
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[ElevenLabsApi]:
         """On a free port of the loopback interface; `url` says which."""
-        config = uvicorn.Config(self.app(), host="127.0.0.1", port=0, log_level="critical", lifespan="off", ws="none")
+        config = uvicorn.Config(
+            self.app(), host="127.0.0.1", port=0, log_level="critical", lifespan="off", ws="websockets-sansio"
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve())  # without its signal handlers
         async with asyncio.timeout(10):
@@ -243,6 +252,31 @@ class ElevenLabsApi:
     async def _get(self, request: Request) -> Response:
         conversation = self.conversations.get(request.path_params["conversation_id"])
         return _not_found() if conversation is None else JSONResponse(conversation)
+
+    async def _monitor(self, socket: WebSocket) -> None:
+        """Every event from the beginning, then those to come. Refused by plan and key; unknown until it is active."""
+        conversation_id = socket.path_params["conversation_id"]
+        conversation = self.conversations.get(conversation_id)
+        if not self.monitored or socket.headers.get("xi-api-key") != API_KEY:
+            await socket.send_denial_response(JSONResponse({"detail": {"status": "not_on_this_plan"}}, 403))
+            return
+        if conversation is None or conversation["status"] != "in-progress":
+            await socket.send_denial_response(_not_found())
+            return
+        await socket.accept()
+        told = self.events.setdefault(conversation_id, [])
+        n = 0
+        while not self._closing.is_set():
+            for event in told[n:]:
+                n += 1
+                if isinstance(event, int):
+                    await socket.close(event)
+                    return
+                try:
+                    await socket.send_json(event)
+                except WebSocketDisconnect:
+                    return
+            await asyncio.sleep(0.02)
 
     async def _audio(self, request: Request) -> Response:
         conversation = self.conversations.get(request.path_params["conversation_id"])

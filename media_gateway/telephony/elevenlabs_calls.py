@@ -7,7 +7,7 @@ everything the vendor tells. So whatever breaks off, and wherever, the call is f
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from media_gateway.telephony.call_rules import NotCallable, callable_number
 from media_gateway.telephony.daily_cap import DailyCap
 from media_gateway.telephony.driver_call import Order, OrderBody, call_id_of
 from media_gateway.telephony.hosted_agents import HostedAgents, Refused, Unsettled
+from media_gateway.telephony.hosted_monitor import BY_WEBHOOK
 from media_gateway.telephony.hosted_settling import PLACING, Settling, settled, vendor_failed
 from media_gateway.telephony.intents import TooManyToday
 from realtime.call import Call, Status
@@ -38,8 +39,6 @@ PATH = "/driver_data/call-elevenlabs"
 AGAIN_S = 5.0
 """How long a repeated request waits for the first one."""
 SAME_MOMENT = 20
-SHOWN = {"transcripts": "webhook", "monitor": "with the webhook"}
-"""Where this call's transcript comes from. The live monitor socket is not used; nothing here pretends that it is."""
 _log = structlog.get_logger()
 
 
@@ -56,6 +55,8 @@ class HostedCalls:
     missing: tuple[str, ...] = ()
     agent_id: str | None = None
     retention: timedelta = timedelta(days=30)
+    watch: Callable[[Call], None] = lambda call: None
+    """Told of every call that was placed: it may be followed live."""
 
     def routes(self) -> list[Route]:
         """For the application."""
@@ -74,7 +75,9 @@ class HostedCalls:
         call, fresh = await self._opened(order, principal, key)
         if not fresh:
             return _answer(await self._again(call, agents))
-        return _answer(await self._ring(order, call, agents))
+        call = await self._ring(order, call, agents)
+        self.watch(call)
+        return _answer(call)
 
     def _configured(self) -> HostedAgents:
         if self.agents is None:
@@ -139,7 +142,7 @@ class HostedCalls:
             to_number=order.phone,
             epoch=secrets.token_hex(8),
             metadata={
-                **SHOWN,
+                **BY_WEBHOOK,  # until the live monitor has really told something
                 "agent_id": self.agent_id,
                 "placed_by": principal.user,
                 "variables": order.variables,

@@ -154,6 +154,28 @@ async def be_overtaken(here: Ground) -> None:
             assert (head["status"], head["call_sid"]) == (end, placed["call_sid"])
 
 
+async def listen_live(here: Ground) -> None:
+    """An account with the monitor: the words are there before the webhook is, and the head says so."""
+    here.vendor.monitored = True
+    conversation_id = here.vendor.next_conversation_id
+    answered = {"type": "agent_response", "agent_response_event": {"agent_response": "Hello Kim."}}
+    heard = {"type": "user_transcript", "user_transcription_event": {"user_transcript": "Hi there."}}
+    here.vendor.events[conversation_id] = [answered, heard]
+    async with transcriptions(here.api, conversation_id) as watcher:
+        await here.api.post(PLACE, ORDER)
+        here.vendor.becomes(conversation_id, "in-progress")
+        assert await watcher.until(lambda message: message.get("text") == "Hi there.")
+        head = await here.api.get(f"/api/v1/calls/{conversation_id}")
+        assert head["metadata"]["transcripts"] == "monitor"
+        here.vendor.events[conversation_id].append(1000)
+        here.vendor.finish(conversation_id, SAID)
+        assert await here.vendor.deliver_transcription(conversation_id, here.webhook, SECRET) == 200
+        assert await watcher.until(is_completed)
+        said = ["transcription", "transcription"]
+        assert shown(watcher) == ["initiated", "in_progress", *said, "completed", "call_completed"]
+    here.vendor.monitored = False
+
+
 async def find_a_lost_webhook(here: Ground) -> None:
     """The webhook never comes: fetching by hand completes the call just the same."""
     async with transcriptions(here.api, here.vendor.next_conversation_id) as watcher:
@@ -183,6 +205,7 @@ def test_a_driver_is_called_by_a_hosted_agent(tmp_path: Path) -> None:
             await follow_a_call(here)
             await meet_a_busy_line(here)
             await be_overtaken(here)
+            await listen_live(here)
             await find_a_lost_webhook(here)
             await ask_who_is_calling(here)
 
