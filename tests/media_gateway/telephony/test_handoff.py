@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -257,3 +259,9 @@ def test_only_who_is_back_is_told_of(mode: Mode) -> None:
     assert told({}) == {}
     back, _, _ = run(DialOver(1, "busy"), state=ringing)
     assert told({"handoff": back.to_dict()}) == {"handoff": "busy", "handoff_attempt": 1}
+
+
+def test_the_docs_name_every_outcome_and_every_phase() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "handoff.md").read_text("utf-8")
+    missing = [word for word in (*Outcome, *Phase) if word.value not in page]
+    assert missing == []
