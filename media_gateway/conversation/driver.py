@@ -19,6 +19,8 @@ EXPLAINED, DISPUTED, ACKNOWLEDGED = "explained", "disputed", "acknowledged"
 MANY_WORDS = 4
 """So many words that fit nothing are an explanation; fewer are asked about."""
 
+_ASIDES = frozenset({"escalate", "answer", "repeat", "goodbye", "done", "abandon", "voicemail"})
+
 
 def items_of(variables: Mapping[str, Any]) -> list[dict[str, str]]:
     """`items` (or `violations`) of the call: `{type: violation|reminder, description}`; a text alone is a reminder."""
@@ -72,17 +74,17 @@ def answered(turn: Turn, heard: Understood, text: str, actions: Mapping[str, str
         return _noted(turn, ACKNOWLEDGED, words if len(words.split()) > MANY_WORDS else "")
     if heard.yes is False and len(words.split()) < MANY_WORDS:
         return turn.at(State.SLOT_COLLECTION, why="why not").asking(REASON, lines.why)
-    if len(words.split()) >= MANY_WORDS and not heard.intents:
+    if len(words.split()) >= MANY_WORDS and not _ASIDES & set(actions):
         return _noted(turn, EXPLAINED, words)
     return None
 
 
-def remarked(turn: Turn, heard: Understood, text: str) -> Turn | None:
+def remarked(turn: Turn, heard: Understood, text: str, actions: Mapping[str, str]) -> Turn | None:
     """Something else that dispatch should know, said after the items."""
     lines, words = turn.flow.spec.items, " ".join(text.split())
     if lines is None or turn.state.asked not in {booking.ANYTHING_ELSE, "help"}:
         return None
-    if heard.yes is False or heard.intents or len(words.split()) < MANY_WORDS:
+    if heard.yes is False or _ASIDES & set(actions) or len(words.split()) < MANY_WORDS:
         return None
     turn = turn.with_slots(remark=words[:TEXT_LIMIT]).at(State.CLOSING, why="remark").saying(lines.noted)
     return turn.asking(booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else)

@@ -15,7 +15,12 @@ from media_gateway.conversation.model import EscalationReason, HeardDigits, Hear
 from media_gateway.conversation.turn import Turn
 from media_gateway.conversation.understand import Understood
 
-_EXPECTED: Mapping[str | None, Expect] = {"preferred_date": "date", "preferred_time": "time", booking.CONFIRM: "time"}
+_EXPECTED: Mapping[str | None, Expect] = {
+    "preferred_date": "date",
+    "preferred_time": "time",
+    booking.CONFIRM: "time",
+    changes.WHICH: "time",
+}
 _QUESTION = re.compile(r"\b(?:what|when|where|how|which|are you|is the|do you|does it|can you tell)\b")
 
 
@@ -52,7 +57,7 @@ def _rules(turn: Turn, text: str) -> tuple[Rule, ...]:
         return _escalation(turn, heard, text)
 
     def remarked(turn: Turn, heard: Understood) -> Turn | None:
-        return driver.remarked(turn, heard, text)
+        return driver.remarked(turn, heard, text, _actions(turn, heard))
 
     first: tuple[Rule, ...] = (dictated, escalation, _under_way, _repeat, called)
     if turn.flow.spec.direction == "outbound" and not turn.memory.get("person"):
@@ -117,8 +122,13 @@ def _called(turn: Turn, heard: Understood, text: str) -> Turn | None:
         return outbound.voicemail(turn)
     if turn.state.asked not in outbound.ASKED or _action(turn, heard, "answer"):
         return None
+    return outbound.answered(turn, heard, text, _actions(turn, heard))
+
+
+def _actions(turn: Turn, heard: Understood) -> dict[str, str]:
+    """What was wanted or said, with the first intent of each kind."""
     intents = turn.flow.spec.intents
-    return outbound.answered(turn, heard, text, {intents[name].action: name for name in reversed(heard.intents)})
+    return {intents[name].action: name for name in reversed(heard.intents)}
 
 
 def _wished(turn: Turn, heard: Understood, text: str) -> Turn | None:
