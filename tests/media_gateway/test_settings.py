@@ -53,6 +53,7 @@ def test_what_is_needed_is_enough(tmp_path: Path) -> None:
         ({"CALLBOARD_STT": "deepgram"}, {"DEEPGRAM_API_KEY"}),
         ({"CALLBOARD_LLM": "openai", "CALLBOARD_TTS": "elevenlabs"}, {"OPENAI_API_KEY", "ELEVENLABS_API_KEY"}),
         ({"CALLBOARD_STORE": "firestore", "CALLBOARD_BUS": "pubsub"}, {"GOOGLE_CLOUD_PROJECT"}),
+        ({"HANDOFF_NUMBER": "(555) 123-0000"}, {"HANDOFF_NUMBER"}),
         ({"JWT_SECRET": "k1:"}, {"JWT_SECRET"}),
         ({"JWT_SECRET": "k1:a,k1:b"}, {"JWT_SECRET"}),
         ({"PUBLIC_BASE_URL": "calls.example.com"}, {"PUBLIC_BASE_URL"}),
