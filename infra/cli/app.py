@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 flows_app = typer.Typer(help="The conversations, as data.", no_args_is_help=True)
 app.add_typer(flows_app, name="flows")
+reminders_app = typer.Typer(help="Tomorrow's appointments, and the calls about them.", no_args_is_help=True)
+app.add_typer(reminders_app, name="reminders")
 
 out = Console()
 err = Console(stderr=True)
@@ -272,3 +274,35 @@ def tail(
     from infra.cli import calling
 
     raise typer.Exit(run(calling.tail(out, call_id, url, as_json=as_json)))
+
+
+@reminders_app.command(name="plan")
+def reminders_plan(as_json: Json = False) -> None:
+    """Who would be called when within the next day, and why others would not. Nothing is written."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.plan(out, as_json=as_json)))
+
+
+@reminders_app.command(name="run")
+def reminders_run(as_json: Json = False) -> None:
+    """One run, as the schedule makes it: the calls of the next minutes are queued."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.once(out, as_json=as_json)))
+
+
+@reminders_app.command(name="stop")
+def reminders_stop(as_json: Json = False) -> None:
+    """No more reminders until `resume`; what is queued and has not begun is taken back."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.switch(out, stopped=True, as_json=as_json)))
+
+
+@reminders_app.command(name="resume")
+def reminders_resume(as_json: Json = False) -> None:
+    """Reminders go on."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.switch(out, stopped=False, as_json=as_json)))
