@@ -99,30 +99,30 @@ class HostedCalls:
 
     async def _opened(self, order: Order, principal: Principal, key: str | None) -> tuple[Call, bool]:
         """The call in the journal, and whether it is ours to place: only one request ever opens it."""
-        journal = self.settling.journal
-        for n in range(SAME_MOMENT):
-            now = self.settling.clock()
-            call_id = call_id_of(order.driver_id, now)
-            if key is not None:
-                call_id = await self._keyed(order, principal.org, key, call_id, now)
-                known = await journal.find(call_id)
-                if known is not None:
-                    return known, False
-            if n == 0:
-                await self._counted(principal.org, now)
-            wanted = self._new_call(order, principal, call_id)
-            call = await journal.open(wanted, (_status(Status.INITIATED, iso(now)),))
-            if call.epoch == wanted.epoch:
-                self.settling.noticed(call)
-                return call, True
-            await self.settling.sleep(0.001)  # somebody else calls this driver in this very millisecond
-        raise ApiError(429, f"driverId {order.driver_id} is called too often at once.")
+        journal, now = self.settling.journal, self.settling.clock()
+        call_id = await self._reserved(order, principal.org, key, now)
+        known = None if key is None else await journal.find(call_id)
+        if known is not None:
+            return known, False
+        await self._counted(principal.org, now)
+        wanted = self._new_call(order, principal, call_id)
+        call = await journal.open(wanted, (_status(Status.INITIATED, iso(now)),))
+        fresh = call.epoch == wanted.epoch
+        if fresh:
+            self.settling.noticed(call)
+        return call, fresh
 
-    async def _keyed(self, order: Order, org: str, key: str, call_id: str, now: datetime) -> str:
+    async def _reserved(self, order: Order, org: str, key: str | None, now: datetime) -> str:
+        """The id of the call; when this driver is called twice in a millisecond, that of one of the next."""
         expire_at = iso(now + self.retention)
-        return await idempotency.call_id_for(
-            self.store, org, door=PATH, key=key, request=order.digest, call_id=call_id, expire_at=expire_at
-        )
+        for n in range(SAME_MOMENT):
+            wanted = call_id_of(order.driver_id, now + timedelta(milliseconds=n))
+            call_id = await idempotency.reserve(
+                self.store, org, door=PATH, key=key, request=order.digest, call_id=wanted, expire_at=expire_at
+            )
+            if call_id is not None:
+                return call_id
+        raise ApiError(429, f"driverId {order.driver_id} is called too often at once.")
 
     async def _counted(self, org: str, now: datetime) -> None:
         try:

@@ -352,6 +352,19 @@ async def test_without_a_key_every_request_is_a_call(tmp_path: Path) -> None:
         assert len({call.call_id for call in await here.all_calls()}) == 4
 
 
+async def test_in_the_same_millisecond_every_order_is_still_a_call_of_its_own(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        moment = utcnow()
+        object.__setattr__(here.calls.settling, "clock", lambda: moment)
+        keys = ("a", "b", None, "c", None, "a")
+        answers = await asyncio.gather(*(here.place(key=key) for key in keys))
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert answers[0].text == answers[5].text
+        assert len({answer.text for answer in answers}) == 5
+        assert len(here.vendor.orders) == 5
+        assert (await here.place(key="b")).text == answers[1].text
+
+
 async def test_news_that_overtook_the_answer_is_joined(tmp_path: Path) -> None:
     async with desk(tmp_path) as here:
         conversation_id = here.vendor.next_conversation_id
