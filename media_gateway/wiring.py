@@ -22,7 +22,7 @@ from media_gateway.telephony.handoff import Person
 from media_gateway.telephony.outbound import twilio_of
 from media_gateway.telephony.sms import TextAlert, TwilioTexts
 from media_gateway.tools.alerts import Alerter, log_only
-from media_gateway.tools.customers import caller_lookup
+from media_gateway.tools.customers import CachedLookup, caller_lookup
 from media_gateway.tools.router import Router
 from media_gateway.tools.services import Services
 from media_gateway.voice.clauses import Clauser
@@ -79,7 +79,7 @@ async def build_sessions(core: Core) -> SessionFactory:
         if isinstance(engine, Warmable):
             core.closing.push_async_callback(engine.aclose)
             await engine.warm()
-    find = caller_lookup(core.store)
+    find = CachedLookup(caller_lookup(core.store))
 
     def choose(wanted: str | None, started: Started) -> Desk:
         return desks[wanted if wanted in desks else choose_flow(flows, started)]
