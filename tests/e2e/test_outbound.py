@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,10 @@ from infra.simulators.config import Faults
 from infra.simulators.report import CallReport
 from infra.simulators.scenario import Scenario, parse_scenario
 from infra.simulators.twilio_api import ACCOUNT_SID, TwilioApi
+from realtime.records import shop
+from realtime.records.appointments import Booked, Holder, book
+from realtime.records.customers import phone_key
+from realtime.stores.port import DocumentStore
 from tests.e2e.system import Running, running
 
 pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
@@ -29,9 +33,7 @@ pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.ti
 TOKEN = "the-token-of-the-account"
 OURS = "+14155550100"
 CONFIRMS, MACHINE, BUSY, HANGS_UP = "+14155550141", "+14155550142", "+14155550143", "+14155550144"
-TOMORROW = (datetime.now(ZoneInfo("America/New_York")) + timedelta(days=1)).date().isoformat()
-APPOINTMENT = {"appointment_id": "a-1", "date": TOMORROW, "time": "14:00", "service_type": "oil_change"}
-VARIABLES = {"first_name": "John", "appointment": APPOINTMENT}
+ZONE = ZoneInfo("America/New_York")
 
 
 def scenario(*steps: Mapping[str, Any]) -> Scenario:
@@ -73,8 +75,24 @@ class Done:
         return [event["data"] for event in self.journal if event["type"] == type_]
 
 
-async def one(api: Api, twilio: TwilioApi, to: str) -> Done:
-    body = {"to": to, "flow": "outbound_reminder", "variables": VARIABLES}
+async def booked(store: DocumentStore) -> dict[str, Any]:
+    """An appointment of the one who will confirm it, on the next day that is open."""
+    place, now = await shop.load(store, "default"), datetime.now(ZONE)
+    service = next(service for service in place.services if service.key == "oil_change")
+    holder = Holder("CA0", phone_key=phone_key(CONFIRMS), phone=CONFIRMS)
+    for days in range(1, 5):
+        day = (now + timedelta(days=days)).date()
+        made = await book(store, "default", place, holder, service, day, time(14), now)
+        if isinstance(made, Booked):
+            await store.commit(made.writes)
+            names = ("appointment_id", "date", "time", "service_type")
+            return {name: getattr(made, name) for name in names}
+    raise AssertionError("closed for four days")
+
+
+async def one(api: Api, twilio: TwilioApi, to: str, appointment: Mapping[str, Any]) -> Done:
+    variables = {"first_name": "John", "appointment": appointment}
+    body = {"to": to, "flow": "outbound_reminder", "variables": variables}
     headers = {"Idempotency-Key": f"reminder {to}"}
     answer = await api.post("/api/v1/calls", body, headers=headers)
     again = await api.post("/api/v1/calls", body, headers=headers)
@@ -114,7 +132,9 @@ async def calls(folder: Path) -> tuple[dict[str, Done], dict[str, Any]]:
         }
         async with running(folder, more=account) as ground:
             async with Api(ground.target.url, ground.target.username, ground.target.password) as api:
-                done = await asyncio.gather(*(one(api, twilio, number) for number in PHONES))
+                appointment = await booked(ground.store)
+                done = await asyncio.gather(*(one(api, twilio, number, appointment) for number in PHONES))
+                (kept,) = await ground.appointments()
             call_id = done[1].answer["call_id"]
             listed, shown, tailed = await asyncio.gather(
                 cli(ground, "calls"), cli(ground, "show", call_id), cli(ground, "tail", call_id)
@@ -123,6 +143,7 @@ async def calls(folder: Path) -> tuple[dict[str, Done], dict[str, Any]]:
                 "calls": json.loads(listed),
                 "show": json.loads(shown),
                 "tail": [json.loads(line) for line in tailed.splitlines()],
+                "appointment": kept.data,
             }
             return dict(zip(PHONES, done, strict=True)), read
 
@@ -146,6 +167,11 @@ def test_calls_that_we_place(tmp_path: Path) -> None:
     said = [data["text"] for data in human.of("ai_response_complete")]
     assert "John" in said[0]
     assert "oil change" in said[1]
+    (confirmed,) = human.of("tool_call")
+    assert (confirmed["tool"], confirmed["ok"]) == ("confirm_appointment", True)
+    assert read["appointment"]["status"] == "confirmed"
+    states = [data["state"] for data in human.of("state_changed")]
+    assert states == ["greeting", "confirmation", "execution", "closing", "closing"]
     assert human.call["conversation_summary"]["call_type"] == "outbound_reminder"
 
     machine = done[MACHINE]
