@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from media_gateway.conversation.manager import Manager
@@ -17,6 +17,7 @@ from media_gateway.conversation.model import (
     Input,
     Quiet,
     Started,
+    Step,
     ToolReturned,
     VoicemailReached,
 )
@@ -24,7 +25,7 @@ from media_gateway.conversation.model import (
 _KINDS: Mapping[str, type[Input]] = {
     kind.__name__: kind for kind in (Started, HeardText, HeardDigits, ToolReturned, Quiet, VoicemailReached)
 }
-_COMPARED = ("state", "intent", "slots", "path")
+_COMPARED = ("state", "intent", "slots", "path", "tools")
 
 
 class NotReplayable(ValueError):
@@ -33,7 +34,8 @@ class NotReplayable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReplayedStep:
-    """One step: what the journal says of it and what came of it now (`state`, `intent`, `slots`, `path`)."""
+    """One step: what the journal says of it and what came of it now (`state`, `intent`, `slots`, `path`,
+    and the `tools` that the manager asked for)."""
 
     seq: int
     kind: str
@@ -108,7 +110,7 @@ def replay(manager: Manager, events: Iterable[Mapping[str, Any]]) -> ReplayedCal
         deeds = [_deed(call.name, call.arguments) for call in step.directive.tools]
         asked += [deed for deed in deeds if deed not in awaited]  # asked for again while it runs: one deed
         awaited += [deed for deed in deeds if deed not in awaited]
-        steps.append(_compared(event, told, state, step.directive.why))
+        steps.append(_compared(event, told, step))
     return ReplayedCall(tuple(steps), tuple(recorded), tuple(asked), state)
 
 
@@ -135,8 +137,15 @@ def unmatched(events: Iterable[Mapping[str, Any]]) -> list[str]:
     return missed
 
 
-def _compared(event: Mapping[str, Any], told: Input, state: ConversationState, why: str) -> ReplayedStep:
-    now = {"state": state.state.value, "intent": state.intent, "slots": dict(state.slots), "path": state.memory["path"]}
+def _compared(event: Mapping[str, Any], told: Input, step: Step) -> ReplayedStep:
+    state = step.state
+    now = {
+        "state": state.state.value,
+        "intent": state.intent,
+        "slots": dict(state.slots),
+        "path": state.memory.get("path"),
+        "tools": [asdict(call) for call in step.directive.tools],
+    }
     then = {name: event["data"][name] for name in _COMPARED if name in event["data"]}
     match told:
         case HeardText(text=heard) | HeardDigits(digits=heard) | ToolReturned(name=heard):
@@ -144,7 +153,7 @@ def _compared(event: Mapping[str, Any], told: Input, state: ConversationState, w
         case _:
             heard = ""
     now = {name: value for name, value in now.items() if name in then}
-    return ReplayedStep(event["seq"], type(told).__name__, heard, then, now, why)
+    return ReplayedStep(event["seq"], type(told).__name__, heard, then, now, step.directive.why)
 
 
 def _deed(name: str, arguments: Mapping[str, Any]) -> tuple[str, str]:

@@ -184,6 +184,7 @@ class Answering:
             "intent": after.intent,
             "slots": dict(after.slots),
             "path": after.memory.get("path") or [],
+            "tools": [asdict(call) for call in step.directive.tools],
             "why": step.directive.why,
             "input": {"kind": type(event).__name__, **asdict(event)},
         }
