@@ -73,7 +73,7 @@ async def build_sessions(core: Core) -> SessionFactory:
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
     tools = Router(services=build_services(core))
     desks = {name: Desk(flow, Manager(flow), frozenset(tools.names)) for name, flow in flows.items()}
-    core.people.update({name: _person(flow) for name, flow in flows.items()})
+    core.people.update({name: person_of(flow) for name, flow in flows.items()})
     engines = build_engines(settings)
     for engine in (engines.ears, engines.mind, engines.voice):
         if isinstance(engine, Warmable):
@@ -111,7 +111,7 @@ async def build_sessions(core: Core) -> SessionFactory:
     return session
 
 
-def _person(flow: Flow) -> Person:
+def person_of(flow: Flow) -> Person:
     """Who takes this flow's callers over; without a number of its own, HANDOFF_NUMBER does."""
     return Person(flow.spec.escalation.number or "", flow.spec.escalation.mode)
 
