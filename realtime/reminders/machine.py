@@ -13,6 +13,7 @@ from realtime.reminders.model import SETTLED, Decision, Due, Outcome, Placed, Pl
 from realtime.reminders.windows import last_open, next_open
 
 _RATE = timedelta(minutes=1)
+_LEAST = timedelta(minutes=1)
 _BOOKED = frozenset({"booked", "confirmed"})
 
 
@@ -87,11 +88,19 @@ def _slot(now: datetime, rules: Rules, due: Due, pace: Pace, called: Sequence[da
             return Why.TOO_LATE
         if found > now + rules.ahead:
             return Why.NO_LINE if paced else Why.LATER
+        if not _lasts(found, rules, due):
+            at = found + _LEAST
+            continue
         spaced = _spaced(found, rules.spacing, called)
         at = spaced if spaced != found else pace.free(found)
         if at == found:
             return found
         paced = spaced == found
+
+
+def _lasts(at: datetime, rules: Rules, due: Due) -> bool:
+    """True if the window stays open long enough for a request to be made in it."""
+    return last_open(at, due.zones, rules.opens, rules.closes, _LEAST) - at == _LEAST
 
 
 def _spaced(at: datetime, spacing: timedelta, called: Sequence[datetime]) -> datetime:

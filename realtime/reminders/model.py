@@ -97,6 +97,9 @@ class Rules:
         rules = cls(**values)
         if rules.opens >= rules.closes:
             raise ValueError("reminders: `opens` must be before `closes`")
+        for name in ("grace", "ahead"):
+            if getattr(rules, name) < timedelta(minutes=1):
+                raise ValueError(f"reminders: `{name}` must be 1 minute or more")
         return rules
 
 

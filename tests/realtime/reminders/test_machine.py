@@ -251,9 +251,16 @@ def test_a_call_at_the_end_of_the_window_may_not_be_late() -> None:
     assert (call.at, call.until) == (late, late + timedelta(minutes=3))
 
 
+def test_in_the_last_minute_of_the_window_nobody_is_called_any_more() -> None:
+    late = NOW.replace(hour=0) + timedelta(days=1, minutes=59, seconds=30)  # 19:59:30 in New York
+    assert decide(late, Rules(), [due(starts=late + timedelta(days=1))]).skipped == {"R1": Why.LATER}
+
+
 @pytest.mark.parametrize(
     ("data", "wrong"),
     [
+        ({"grace": 0}, "grace"),
+        ({"ahead": 0.5}, "ahead"),
         ({"opens": "20:00", "closes": "09:00"}, "opens"),
         ({"opens": "nine"}, "opens"),
         ({"stopped": "yes"}, "stopped"),

@@ -76,7 +76,7 @@ def rules(draw: st.DrawFn, *, stopped: bool | None = None) -> Rules:
         per_minute=draw(st.integers(1, 4)),
         hold=timedelta(seconds=draw(st.integers(0, 600))),
         ahead=timedelta(minutes=draw(st.sampled_from([5, 15, 60, 1440]))),
-        grace=timedelta(minutes=draw(st.integers(0, 20))),
+        grace=timedelta(minutes=draw(st.integers(1, 20))),
     )
 
 
