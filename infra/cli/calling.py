@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from infra.cli import sources
 from infra.cli.chatting import Usage, flows_folder
@@ -20,6 +20,14 @@ from media_gateway.settings import Settings
 from media_gateway.telephony.call_rules import NotCallable, callable_number, checked_variables
 
 LOOK_S = 0.5
+COLUMNS = {
+    "started (UTC)": "started_at",
+    "status": "status",
+    "direction": "direction",
+    "flow": "flow",
+    "other side": "caller_phone",
+    "answered by": "answered_by",
+}
 MINUTES = 2
 PER_MINUTE = {"twilio": 0.014, "media_stream": 0.004}
 PER_CALL = {"machine_detection": 0.0075}
@@ -129,10 +137,11 @@ async def list_calls(console: Console, wanted: Mapping[str, str], url: str | Non
     if as_json:
         _write({"calls": found})
         return 0
-    table = Table("call", "started", "status", "direction", "flow", "other side", "answered by", box=None)
+    # An id is there to be copied: it is never cut off.
+    table = Table(Column("call", no_wrap=True, min_width=34), *COLUMNS, box=None)
     for call in found:
-        names = ("call_id", "started_at", "status", "direction", "flow", "caller_phone", "answered_by")
-        table.add_row(*(str(call.get(name) or "-") for name in names))
+        shown = call | {"started_at": call["started_at"][:19].replace("T", " ")}
+        table.add_row(*(str(shown.get(name) or "-") for name in ("call_id", *COLUMNS.values())))
     console.print(table)
     return 0
 

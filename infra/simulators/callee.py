@@ -26,6 +26,8 @@ from infra.simulators.webhooks import WebhookFailed
 Verdict = Literal["human", "fax", "unknown", "machine_start", "machine_end_beep", "machine_end_silence"]
 """AnsweredBy of an asynchronous machine detection; `machine_end_*` come with DetectMessageEnd."""
 
+Outcome = Literal["answers", "busy", "no-answer", "failed"]
+
 EVENTS: Mapping[str, StatusEvent] = {
     "initiated": "initiated",
     "ringing": "ringing",
@@ -43,7 +45,7 @@ class Callee:
     Timeout is shorter, nobody answers. `verdict` comes `verdict_after_s` after the answer (None: never)."""
 
     scenario: Scenario = STAYS
-    outcome: Literal["answers", "busy", "no-answer", "failed"] = "answers"
+    outcome: Outcome = "answers"
     ring_s: float = 0.1
     verdict: Verdict | None = "human"
     verdict_after_s: float = 1.0

@@ -6,9 +6,9 @@ ring. Nothing of the product is imported.
         ...                                     # the product is told TWILIO_API_BASE_URL=twilio.url
         report = await twilio.finished(call_sid)
 
-On its own, for `dev` and for looking: `python -m infra.simulators.twilio_api --port 8090` (TWILIO_AUTH_TOKEN is read
-from the environment). Source of the shapes: Twilio's "Call resource" and "Messages resource", and the SDK's own
-parsing of them.
+On its own, for `dev` and for looking (TWILIO_AUTH_TOKEN is read from the environment):
+`python -m infra.simulators.twilio_api --port 8090 --scenario infra/simulators/callees/confirms.yaml`.
+Source of the shapes: Twilio's "Call resource" and "Messages resource", and the SDK's own parsing of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 from urllib.parse import parse_qsl
 
 import uvicorn
@@ -35,9 +35,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from infra.simulators.callee import EVENTS, CalledPhone, Callee, Order, called
+from infra.simulators.callee import EVENTS, STAYS, CalledPhone, Callee, Order, Outcome, Verdict, called
 from infra.simulators.config import new_sid
 from infra.simulators.report import CallReport
+from infra.simulators.scenario import load_scenario
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
@@ -393,10 +394,10 @@ def _error(error: Refused) -> JSONResponse:
     return JSONResponse(body, error.status)
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, anyone: Callee) -> None:
     token = os.environ.get("TWILIO_AUTH_TOKEN", "")
     sid = os.environ.get("TWILIO_ACCOUNT_SID") or ACCOUNT_SID
-    async with TwilioApi(auth_token=token, account_sid=sid, port=port) as api:
+    async with TwilioApi(auth_token=token, account_sid=sid, port=port, anyone=anyone) as api:
         print(f"TWILIO_API_BASE_URL={api.url} TWILIO_ACCOUNT_SID={sid}", flush=True)  # noqa: T201
         await asyncio.Event().wait()
 
@@ -405,8 +406,14 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="Twilio's REST API on this machine.")
     parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--scenario", help="what whoever is rung does: a scenario's name, or a YAML file")
+    parser.add_argument("--outcome", choices=get_args(Outcome), default="answers")
+    parser.add_argument("--verdict", choices=get_args(Verdict), default="human")
+    options = parser.parse_args()
+    scenario = load_scenario(options.scenario) if options.scenario else STAYS
+    anyone = Callee(scenario=scenario, outcome=options.outcome, verdict=options.verdict, ring_s=2.0)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(parser.parse_args().port))
+        asyncio.run(_serve(options.port, anyone))
 
 
 if __name__ == "__main__":
