@@ -16,6 +16,9 @@ from realtime.events import LiveType
 from realtime.journal import Journal
 from realtime.stores.port import DocumentStore
 
+GENERAL_FLOW = "inbound_general"
+"""Who greets a caller who could not be looked up; where there is no such flow, the caller's number decides."""
+
 
 class Conversing(Protocol):
     """The conversation manager of one flow."""

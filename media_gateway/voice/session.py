@@ -29,7 +29,7 @@ from media_gateway.voice.answering import Answering, remembered
 from media_gateway.voice.ear import Ear
 from media_gateway.voice.ending import finish, said
 from media_gateway.voice.mouth import TIMERS, Listener, Mouth, Tap
-from media_gateway.voice.parts import Conversing, Parts
+from media_gateway.voice.parts import GENERAL_FLOW, Conversing, Parts
 from media_gateway.voice.playout import Heard
 from media_gateway.voice.ports import (
     EarsFailed,
@@ -280,7 +280,7 @@ class CallSession:
         return ConversationState.from_dict(head.conversation_state) if head and head.conversation_state else None
 
     async def _look_up(self) -> Mapping[str, object] | None:
-        """The caller's record; a slow or failing store means that they are greeted as unknown."""
+        """The caller's record; a slow or failing store means that nobody knows who they are: the general flow."""
         if not self._parts.lookup or not self._started.caller_phone:
             return None
         try:
@@ -288,6 +288,8 @@ class CallSession:
                 return await self._parts.lookup(self._started.org, self._started.caller_phone)
         except (TimeoutError, StoreUnavailable) as problem:
             self._fault("lookup", "store", "timeout", type(problem).__name__)
+            if self._started.direction == "inbound":
+                self._started = replace(self._started, flow=self._started.flow or GENERAL_FLOW)
             return None
 
     async def _own(self, manager: Conversing) -> None:

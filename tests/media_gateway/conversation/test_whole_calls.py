@@ -3,16 +3,20 @@ it runs and afterwards, and survives another instance taking the call over."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from media_gateway.conversation.manager import Manager
+from media_gateway.conversation.model import Started
 from media_gateway.conversation.replay import ReplayedCall, replay
 from media_gateway.tools.router import Router
+from media_gateway.voice.parts import Conversing
 from media_gateway.wiring import Desk
 from realtime.call import Call
 from realtime.events import EventType
@@ -121,3 +125,18 @@ async def test_with_the_language_model_gone_the_booking_is_finished_by_the_scrip
         faults = await stage.kept(EventType.PROVIDER_FAULT)
         assert faults[-1]["stage"] == "thinking"
         assert (await replayed(stage)).same
+
+
+async def test_a_caller_who_could_not_be_looked_up_is_greeted_by_the_general_flow(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.lookup = lambda org, phone: asyncio.sleep(60)
+        chosen: list[str | None] = []
+
+        def choose(wanted: str | None, started: Started) -> Conversing:
+            chosen.append(wanted)
+            return cast(Conversing, stage.manager)
+
+        session = stage.begin()
+        session._parts = replace(session._parts, choose=choose)
+        await stage.greeted()
+        assert chosen == ["inbound_general"]
