@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from media_gateway.app import Core
-from media_gateway.conversation.flow import Flow, choose_flow, load_flows
+from media_gateway.conversation.flow import Flow, FlowError, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.providers.catalog import build_engines
@@ -71,14 +71,15 @@ async def build_sessions(core: Core) -> SessionFactory:
     """Raises FlowError for a flow file that is wrong, ProviderFault for an engine that cannot be had."""
     settings = core.settings
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
-    tools = Router(services=build_services(core))
-    desks = {name: Desk(flow, Manager(flow), frozenset(tools.names)) for name, flow in flows.items()}
-    core.people.update({name: person_of(flow) for name, flow in flows.items()})
+    check_tools(flows, Router().names)
     engines = build_engines(settings)
     for engine in (engines.ears, engines.mind, engines.voice):
         if isinstance(engine, Warmable):
             core.closing.push_async_callback(engine.aclose)
             await engine.warm()
+    tools = Router(services=build_services(core))
+    desks = {name: Desk(flow, Manager(flow), frozenset(tools.names)) for name, flow in flows.items()}
+    core.people.update({name: person_of(flow) for name, flow in flows.items()})
     find = CachedLookup(caller_lookup(core.store))
 
     def choose(wanted: str | None, started: Started) -> Desk:
@@ -114,6 +115,14 @@ async def build_sessions(core: Core) -> SessionFactory:
 def person_of(flow: Flow) -> Person:
     """Who takes this flow's callers over; without a number of its own, HANDOFF_NUMBER does."""
     return Person(flow.spec.escalation.number or "", flow.spec.escalation.mode)
+
+
+def check_tools(flows: Mapping[str, Flow], names: Collection[str]) -> None:
+    """Raises FlowError for a flow that names a tool that there is not."""
+    unknown = [(name, one) for name, flow in flows.items() for one in flow.spec.tools if one not in names]
+    if unknown:
+        there_are = ", ".join(sorted(names))
+        raise FlowError([f"flow {flow}: tools: there is no {one}; there are: {there_are}" for flow, one in unknown])
 
 
 def build_services(core: Core) -> Services:

@@ -22,7 +22,7 @@ from media_gateway.settings import load
 from media_gateway.tools.customers import caller_lookup
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.tools.router import Router, run_effect
-from media_gateway.wiring import FLOWS
+from media_gateway.wiring import FLOWS, check_tools
 from realtime.records.demo import DEMO_PHONE, seed
 from realtime.stores.embedded import EmbeddedStore
 
@@ -180,6 +180,7 @@ def check_flows(console: Console, *, as_json: bool) -> int:
     """0 when all are right; else 1, and every problem with its file and line."""
     try:
         flows = load_flows(flows_folder())
+        check_tools(flows, Router().names)
     except FlowError as error:
         if as_json:
             sys.stdout.write(json.dumps({"ok": False, "problems": error.problems}, indent=1) + "\n")

@@ -28,8 +28,8 @@ def allowed_tools(turn: Turn) -> tuple[str, ...]:
     if state.state not in _OPEN or not told_to(turn):
         return LEAVING if state.state is State.CLOSING and not state.ended else ()
     if spec.purpose == "driver_check":
-        return LEAVING
-    tools = [spec.booking.availability_tool, *LEAVING]
+        return (*spec.tools, *LEAVING)
+    tools = [spec.booking.availability_tool, *spec.tools, *LEAVING]
     if state.state is State.CONFIRMATION and state.asked == booking.CONFIRM:
         tools.append(booking.deed(turn)[0])
     if state.state is State.CONFIRMATION and state.asked == booking.CONFIRM_CANCEL:

@@ -213,6 +213,8 @@ class FlowSpec(Part):
     talk: Talk
     closing: Line
     instructions: Word | None = None
+    tools: tuple[Key, ...] = ()
+    """Tools of the shop's own that a model may ask for while the caller's wish is open."""
 
     @model_validator(mode="after")
     def _whole(self) -> FlowSpec:
