@@ -110,8 +110,8 @@ class Reminders:
     # -- taking back -------------------------------------------------------------------------------------------------
 
     async def _withdraw(self, seen: Survey) -> tuple[Survey, list[str], list[Write]]:
-        """Take calls out of the queue that are not wanted any more and whose time has not come: the survey as it is
-        then, the names, and what is to be kept of strays."""
+        """Take calls out of the queue that are not wanted any more: the survey as it is then, the names, and what is
+        to be kept of strays."""
         names: list[str] = []
         writes: list[Write] = []
         cases = [await self._withdrawn(seen, case, names) for case in seen.cases]
@@ -131,16 +131,17 @@ class Reminders:
     async def _without(
         self, of: str, attempts: tuple[Attempt, ...], now: datetime, names: list[str]
     ) -> tuple[Attempt, ...]:
-        """The attempts, with those to come taken back as far as the queue gives them back."""
+        """The attempts, with those that wait taken back as far as the queue gives them back."""
         left: list[Attempt] = []
         for attempt in attempts:
             name = ledger.call_key(of, attempt.n)
-            to_come = attempt.outcome is Outcome.PENDING and attempt.at > now
-            if to_come and await asyncio.to_thread(self.queue.withdraw, name):
+            waits = attempt.outcome is Outcome.PENDING and attempt.until > now
+            if waits and await asyncio.to_thread(self.queue.withdraw, name):
                 names.append(name)
-                left.append(replace(attempt, outcome=Outcome.WITHDRAWN))
-            else:
-                left.append(attempt)
+                # Once its time has come it may have been made after all: then the call itself will tell.
+                if attempt.at > now:
+                    attempt = replace(attempt, outcome=Outcome.WITHDRAWN)
+            left.append(attempt)
         return tuple(left)
 
     # -- keeping and queueing ----------------------------------------------------------------------------------------

@@ -54,11 +54,11 @@ def test_plan_writes_nothing_run_queues_stop_takes_back_and_resume_goes_on(datab
     assert len(told("run")["queued"]) == waiting(database) == 2
     stopped = told("stop")
     assert stopped["stopped"] is True
-    # The second was to begin when the first has ended; the first may have begun.
-    assert len(stopped["withdrawn"]) == 2 - waiting(database) >= 1
+    assert (len(stopped["withdrawn"]), waiting(database)) == (2, 0)
     assert told("run")["planned"] == told("plan")["planned"] == []
     assert told("resume") == {"stopped": False, "withdrawn": []}
-    assert len(told("run")["planned"]) == len(stopped["withdrawn"])
+    # The second was to begin when the first has ended; the first one's time may have come.
+    assert 1 <= len(told("run")["planned"]) <= 2
 
 
 def test_in_words(database: Path) -> None:

@@ -68,7 +68,7 @@ def test_on_firestore_two_runs_at_once_plan_once_and_stop_takes_back(firestore_e
             assert len(queue.tasks) == 2
             await ledger.switch(stores[0], "default", stopped=True)
             stopped = await runs[1].run(NOW + timedelta(seconds=30))
-            assert (planned([stopped]), len(stopped.withdrawn), len(queue.tasks)) == ([], 1, 1)
+            assert (planned([stopped]), len(stopped.withdrawn), len(queue.tasks)) == ([], 2, 0)
             await ledger.switch(stores[1], "default", stopped=False)
             resumed = await runs[0].run(NOW + timedelta(minutes=5))
             assert [call.n for call in resumed.decision.calls] == [2]
