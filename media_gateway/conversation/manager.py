@@ -171,6 +171,10 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
         return outbound.confirmed(turn, event)
     if event.name == spec.errands.message_tool and event.data.get("reason") == "not_a_number":
         return errands.message_taken(turn, event)
+    if event.name in spec.tools and not awaited:
+        # The shop's own: what it has to say is said, and the conversation stays where it was.
+        turn = turn.at(turn.state.state, why=f"{event.name} {'returned' if event.ok else 'refused'}")
+        return turn.saying_text(results.message(event.data)).saying("{question}")
     if event.name == spec.errands.vin_tool and awaited:
         return errands.vin_decoded(turn, event)
     if event.name == spec.errands.text_tool and (event.ok or results.message(event.data)):

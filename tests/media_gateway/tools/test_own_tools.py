@@ -9,7 +9,7 @@ import pytest
 
 from media_gateway.conversation.flow import FlowError, load_flows
 from media_gateway.conversation.manager import Manager
-from media_gateway.conversation.model import HeardText, Started
+from media_gateway.conversation.model import HeardText, Started, ToolReturned
 from media_gateway.tools.router import Router
 from media_gateway.wiring import FLOWS, check_tools
 from tests.infra.cli.test_cli import callboard
@@ -33,6 +33,25 @@ def test_a_tool_that_a_flow_names_is_offered_to_the_model(tmp_path: Path) -> Non
     assert "decode_vin" in step.directive.allowed_tools
     (schema,) = Router().schemas(["decode_vin"])
     assert schema["function"]["name"] == "decode_vin"
+
+
+@pytest.mark.parametrize(
+    ("ok", "data", "said"),
+    [
+        (True, {"day": "2026-11-23"}, "What day works for you?"),
+        (False, {"reason": "taken", "message": "The car is taken."}, "The car is taken. What day works for you?"),
+        (False, {"reason": "verification_needed", "message": "Your last name, please?"}, "Your last name, please?"),
+    ],
+)
+def test_its_result_is_said_and_the_conversation_stays_where_it_was(
+    tmp_path: Path, ok: bool, data: dict[str, str], said: str
+) -> None:
+    manager = Manager(load_flows(own_flows(tmp_path, "reserve_loaner"))["inbound_new"])
+    begun = manager.step(manager.start(), Started(NOW.isoformat())).state
+    asked = manager.step(begun, HeardText("I need an oil change", NOW.isoformat())).state
+    step = manager.step(asked, ToolReturned("reserve_loaner", {}, ok, data, NOW.isoformat()))
+    assert step.directive.say == said
+    assert (step.state.state, dict(step.state.slots)) == (asked.state, dict(asked.slots))
 
 
 def test_a_tool_that_is_not_there_stops_the_start_and_the_check(tmp_path: Path) -> None:
