@@ -136,3 +136,13 @@ def test_the_entry_point_says_it_in_a_few_lines() -> None:
     assert answer.returncode == 2
     assert "JWT_SECRET: " in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_where_calls_may_go(tmp_path: Path) -> None:
+    assert load(environ(tmp_path)).call_countries == {"US", "CA"}
+    assert load(environ(tmp_path, CALLBOARD_CALL_COUNTRIES="us, GB")).call_countries == {"US", "GB"}
+    for value in ("USA", "US,XX", ","):
+        with pytest.raises(SettingsError, match="CALLBOARD_CALL_COUNTRIES"):
+            load(environ(tmp_path, CALLBOARD_CALL_COUNTRIES=value))
+    with pytest.raises(SettingsError, match="CALLBOARD_MAX_OUTBOUND_PER_DAY"):
+        load(environ(tmp_path, CALLBOARD_MAX_OUTBOUND_PER_DAY="-1"))

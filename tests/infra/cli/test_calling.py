@@ -26,9 +26,7 @@ def here(folder: Path) -> dict[str, str]:
 
 
 def test_a_dry_run_shows_the_plan_and_its_price_and_calls_nobody(tmp_path: Path) -> None:
-    done = callboard(
-        *CALL, "--var", "first_name=John", "--dry-run", "--json", **here(tmp_path, CALLBOARD_STT="embedded")
-    )
+    done = callboard(*CALL, "--var", "first_name=John", "--dry-run", "--json", **here(tmp_path))
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     plan = answer["plan"]
