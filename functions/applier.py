@@ -119,14 +119,14 @@ class Applier:
             await self._join(after)
 
     async def _complete(self, call: Call, message: BusMessage, outcome: Completion) -> Call:
-        record, change = outcome.call_data, outcome.change
+        record, change = outcome.call_data, dict(outcome.change)
         if record is None:
             call = await self._given_time(call)
             if call.status.terminal:
                 return call
             events = await self._events(call)
             record = own_record(call, events, status=outcome.status, ended_at=outcome.ended_at)
-            change = {**change, "conversation_summary": record["conversation_summary"]}
+            change["conversation_summary"] = record["conversation_summary"]
         appended = await self._journal.complete(
             call.call_id, outcome.status, call_data=record, change=change, key=message.id, ts=outcome.ts
         )

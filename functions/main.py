@@ -13,10 +13,14 @@ if ROOT not in sys.path:
 import functions_framework  # noqa: E402
 
 from functions import apply_call_event as _applier  # noqa: E402
+from functions import elevenlabs_personalize as _personalize  # noqa: E402
 from functions import elevenlabs_webhook as _webhook  # noqa: E402
+from functions import schedule_reminders as _reminders  # noqa: E402
 from functions.logs import configure  # noqa: E402
 
 configure()
 
 elevenlabs_webhook = functions_framework.http(_webhook.elevenlabs_webhook)
+elevenlabs_personalize = functions_framework.http(_personalize.elevenlabs_personalize)
 apply_call_event = functions_framework.http(_applier.apply_call_event)
+schedule_reminders = functions_framework.http(_reminders.schedule_reminders)

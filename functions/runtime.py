@@ -12,6 +12,7 @@ from functions.settings import Settings
 
 if TYPE_CHECKING:
     from functions.applier import Applier
+    from realtime.journal import Journal
     from realtime.stores.port import DocumentStore
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class Runtime:
         self._thread = threading.Thread(target=self._loop.run_forever, name="applier", daemon=True)
         self._thread.start()
         try:
-            self._store, self.applier = self.run(self._build(settings), seconds=30.0)
+            self.store, self.journal, self.applier = self.run(self._build(settings), seconds=30.0)
         except BaseException:
             self._stop()
             raise
@@ -43,7 +44,7 @@ class Runtime:
 
     def close(self) -> None:
         """Let go of the store and end the thread."""
-        self.run(self._store.aclose(), seconds=30.0)
+        self.run(self.store.aclose(), seconds=30.0)
         self._stop()
 
     def _stop(self) -> None:
@@ -52,13 +53,13 @@ class Runtime:
         self._loop.close()
 
     @staticmethod
-    async def _build(settings: Settings) -> tuple[DocumentStore, Applier]:
+    async def _build(settings: Settings) -> tuple[DocumentStore, Journal, Applier]:
         from functions.applier import Applier
         from realtime.journal import Journal
 
         store = await asyncio.to_thread(_store, settings)
         journal = Journal(store, retention_days=settings.retention_days)
-        return store, Applier(journal, store, retention_days=settings.retention_days)
+        return store, journal, Applier(journal, store, retention_days=settings.retention_days)
 
 
 def _store(settings: Settings) -> DocumentStore:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from starlette.applications import Starlette
@@ -28,6 +30,7 @@ from media_gateway.dashboard.access import AccessRoutes, Guard
 from media_gateway.dashboard.api import Api
 from media_gateway.dashboard.connection import Connections
 from media_gateway.dashboard.listen import ListenSocket
+from media_gateway.dashboard.messages import Messages
 from media_gateway.dashboard.page import Page
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
@@ -35,16 +38,26 @@ from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_htt
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings, SettingsError
 from media_gateway.telephony import media_stream
+from media_gateway.telephony.daily_cap import DailyCap
+from media_gateway.telephony.elevenlabs_calls import HostedCalls, agents_of
+from media_gateway.telephony.handoff import Person
+from media_gateway.telephony.handoff_routes import Handoffs
+from media_gateway.telephony.hosted_monitor import Monitors
+from media_gateway.telephony.hosted_settling import Settling
+from media_gateway.telephony.intents import Intents
+from media_gateway.telephony.outbound import Outbound, twilio_of
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.telephony.signature import Signatures
 from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
 from realtime.abandoned import end_abandoned
 from realtime.bus.port import Bus
+from realtime.call import Call
 from realtime.hub import Hub
 from realtime.journal import Journal
 from realtime.stores.port import DocumentStore, StoreUnavailable
 
+FLOWS = Path(__file__).parent / "conversation" / "flows"
 MAX_BODY = 2 * 1024 * 1024
 RETIRE_EVERY_S = 30.0
 PROBE_S = 2.0
@@ -62,6 +75,8 @@ class Core:
     hub: Hub
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What is to be closed when the application ends, before the bus and the store."""
+    people: dict[str, Person] = field(default_factory=dict)
+    """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
 
 
 BuildSessions = Callable[[Core], Awaitable[SessionFactory]]
@@ -122,10 +137,11 @@ def create_app(
         Route("/readyz", _readyz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
     ]
+    outbound = _outbound(core, Guard(tokens))
     if settings.callboard_role in ("all", "media"):
-        routes += _media_routes(gateway, tokens, limits or media_stream.Limits())
+        routes += _media_routes(gateway, tokens, outbound, limits or media_stream.Limits())
     if settings.callboard_role in ("all", "dashboard"):
-        routes += _dashboard_routes(gateway, tokens, doors, demo_login, demo_call)
+        routes += [*outbound.routes(), *_dashboard_routes(gateway, tokens, doors, demo_login, demo_call)]
     app = Starlette(
         routes=routes,
         middleware=[
@@ -181,9 +197,23 @@ def database(settings: Settings) -> Path:
     return settings.callboard_data_dir / "callboard.db"
 
 
-def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits) -> list[BaseRoute]:
+def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: media_stream.Limits) -> list[BaseRoute]:
     core = gateway.core
     signatures = Signatures(core.settings.twilio_auth_token.get_secret_value(), core.settings.base_url)
+
+    def noticed(call: Call) -> None:
+        core.hub.notice(call.to_dict())
+
+    handoffs = Handoffs(
+        signatures=signatures,
+        tokens=tokens,
+        journal=core.journal,
+        base_url=core.settings.base_url,
+        socket_base_url=core.settings.socket_base_url,
+        people=core.people,
+        number=core.settings.handoff_number,
+        noticed=noticed,
+    )
     webhooks = Webhooks(
         signatures=signatures,
         tokens=tokens,
@@ -191,8 +221,10 @@ def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits)
         bus=core.bus,
         sessions=gateway.sessions,
         socket_base_url=core.settings.socket_base_url,
+        handoffs=handoffs,
         handoff_number=core.settings.handoff_number,
-        noticed=lambda call: core.hub.notice(call.to_dict()),
+        noticed=noticed,
+        appeared=outbound.appeared,
     )
     stream = media_stream.MediaStream(
         signatures=signatures,
@@ -202,7 +234,7 @@ def _media_routes(gateway: Gateway, tokens: Tokens, limits: media_stream.Limits)
         factory=gateway.session,
         limits=limits,
     )
-    return [*webhooks.routes(), WebSocketRoute(media_stream.PATH, stream.serve)]
+    return [*webhooks.routes(), *handoffs.routes(), WebSocketRoute(media_stream.PATH, stream.serve)]
 
 
 def _dashboard_routes(
@@ -225,11 +257,63 @@ def _dashboard_routes(
     return [
         *access.routes(),
         *api.routes(),
+        *Messages(store=core.store, guard=guard).routes(),
+        *_hosted_calls(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
         WebSocketRoute("/ws/events", events.serve),
         WebSocketRoute("/api/v1/calls/{call_id}/listen", listen.serve),
         *Page(base_url=settings.base_url).routes(),
     ]
+
+
+def _outbound(core: Core, guard: Guard) -> Outbound:
+    settings = core.settings
+    twilio, missing = twilio_of(settings, core.closing)
+    folder = settings.callboard_flows_dir or FLOWS
+    return Outbound(
+        journal=core.journal,
+        store=core.store,
+        bus=core.bus,
+        guard=guard,
+        intents=Intents(
+            core.store,
+            zone=ZoneInfo(settings.callboard_timezone),
+            per_day=settings.callboard_max_outbound_per_day,
+        ),
+        base_url=settings.base_url,
+        countries=settings.call_countries,
+        flows=lambda: {path.stem for path in folder.glob("*.yaml")},
+        twilio=twilio,
+        from_number=settings.twilio_phone_number or "",
+        missing=missing,
+        retention=timedelta(days=settings.callboard_retention_days),
+        noticed=lambda call: core.hub.notice(call.to_dict()),
+    )
+
+
+def _hosted_calls(core: Core, guard: Guard) -> HostedCalls:
+    settings = core.settings
+    agents, missing = agents_of(settings, core.closing)
+    monitors = Monitors(
+        api_key=settings.elevenlabs_api_key.get_secret_value() if settings.elevenlabs_api_key else "",
+        base_url=settings.elevenlabs_base_url,
+        journal=core.journal,
+        noticed=lambda call: core.hub.notice(call.to_dict()),
+        live=core.hub.live,
+    )
+    core.closing.push_async_callback(monitors.aclose)
+    return HostedCalls(
+        settling=Settling(journal=core.journal, bus=core.bus, noticed=lambda call: core.hub.notice(call.to_dict())),
+        store=core.store,
+        guard=guard,
+        countries=settings.call_countries,
+        cap=DailyCap(core.store, ZoneInfo(settings.callboard_timezone), settings.callboard_max_outbound_per_day),
+        agents=agents,
+        missing=missing,
+        agent_id=settings.elevenlabs_agent_id,
+        retention=timedelta(days=settings.callboard_retention_days),
+        watch=monitors.watch,
+    )
 
 
 @asynccontextmanager

@@ -14,11 +14,13 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from media_gateway import settings_rules
 from media_gateway.dev_secrets import dev_secrets
+from realtime.records.customers import NotANumber, e164
 
 
 class SettingsError(Exception):
@@ -57,6 +59,9 @@ class Settings(BaseSettings):
     callboard_tts: Literal["deepgram", "elevenlabs", "embedded"] = "embedded"
     callboard_timezone: str = "America/New_York"
     callboard_flows_dir: Path | None = None
+    callboard_call_countries: str = "US,CA"
+    """Where we may call, against toll fraud: ISO 3166, two letters each."""
+    callboard_max_outbound_per_day: Annotated[int, Field(ge=0)] = 200
     callboard_retention_days: Annotated[int, Field(ge=1)] = 30
 
     twilio_account_sid: str | None = None
@@ -75,12 +80,16 @@ class Settings(BaseSettings):
     elevenlabs_phone_number_id: str | None = None
     elevenlabs_webhook_secret: SecretStr | None = None
     elevenlabs_personalize_secret: SecretStr | None = None
+    nhtsa_base_url: str = "https://vpic.nhtsa.dot.gov/api"
+    """What car a VIN stands for; no key."""
     enable_webrtc_broadcast: bool = True
 
     jwt_secret: SecretStr = SecretStr("")
     admin_username: str = ""
     admin_password: SecretStr = SecretStr("")
     handoff_number: str | None = None
+    callboard_alert_phone: str | None = None
+    """Gets a text message when a caller left a message: E.164."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod
@@ -109,6 +118,27 @@ class Settings(BaseSettings):
             raise ValueError("no such time zone; use a name such as America/New_York") from error
         return value
 
+    @field_validator("callboard_call_countries")
+    @classmethod
+    def _known_countries(cls, value: str) -> str:
+        unknown = [code for code in _codes(value) if code not in phonenumbers.SUPPORTED_REGIONS]
+        if unknown or not _codes(value):
+            raise ValueError("must be two-letter countries separated by commas, such as US,CA")
+        return value
+
+    @field_validator("callboard_alert_phone")
+    @classmethod
+    def _callable(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else e164(value)
+        except NotANumber as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def call_countries(self) -> frozenset[str]:
+        """CALLBOARD_CALL_COUNTRIES as a set."""
+        return frozenset(_codes(self.callboard_call_countries))
+
     @property
     def base_url(self) -> str:
         """Where the outside reaches this service, without a trailing slash."""
@@ -133,6 +163,10 @@ class Settings(BaseSettings):
     def jwt_keys(self) -> tuple[tuple[str, str], ...]:
         """(kid, secret) pairs, the signing one first."""
         return settings_rules.parse_jwt_keys(self.jwt_secret.get_secret_value())
+
+
+def _codes(text: str) -> list[str]:
+    return [code.strip().upper() for code in text.split(",") if code.strip()]
 
 
 _NAMES = frozenset(Settings.model_fields) - {"dev", "generated"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -31,10 +32,12 @@ _URLS = {
     "twilio_api_base_url": ("http", "https"),
     "openai_base_url": ("http", "https"),
     "elevenlabs_base_url": ("http", "https"),
+    "nhtsa_base_url": ("http", "https"),
     "deepgram_base_url": ("ws", "wss"),
 }
 _MAKE_ONE = "is required; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _SHORTEST_KEY = 32
+_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 
 
 def with_dev_choices(given: Given) -> dict[str, str]:
@@ -78,6 +81,8 @@ def problems(given: Given, *, dev: bool) -> dict[str, str]:
     _check_choices(given, found, cloud=cloud)
     _check_secrets(given, found, cloud=cloud)
     _check_urls(given, found, cloud=cloud)
+    if "handoff_number" in given and not _E164.fullmatch(given["handoff_number"]):
+        found["HANDOFF_NUMBER"] = "must be a telephone number such as +15551230000: with the country, and digits only"
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,18 @@ from typing import Any
 import structlog
 
 from media_gateway.app import Core
-from media_gateway.conversation.flow import Flow, choose_flow, load_flows
+from media_gateway.conversation.flow import Flow, FlowError, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.providers.catalog import build_engines
-from media_gateway.tools.customers import caller_lookup
+from media_gateway.providers.nhtsa import Nhtsa
+from media_gateway.telephony.handoff import Person
+from media_gateway.telephony.outbound import twilio_of
+from media_gateway.telephony.sms import TextAlert, TwilioTexts
+from media_gateway.tools.alerts import Alerter, log_only
+from media_gateway.tools.customers import CachedLookup, caller_lookup
 from media_gateway.tools.router import Router
+from media_gateway.tools.services import Services
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
@@ -37,6 +43,8 @@ class Desk:
 
     flow: Flow
     manager: Manager
+    tools: frozenset[str]
+    """What there is: a flow may name a tool that this installation has not got."""
 
     @property
     def name(self) -> str:
@@ -54,21 +62,25 @@ class Desk:
 
     def step(self, state: ConversationState, event: Input) -> Step:
         """Pure."""
-        return self.manager.step(state, event)
+        step = self.manager.step(state, event)
+        allowed = tuple(name for name in step.directive.allowed_tools if name in self.tools)
+        return replace(step, directive=replace(step.directive, allowed_tools=allowed))
 
 
 async def build_sessions(core: Core) -> SessionFactory:
     """Raises FlowError for a flow file that is wrong, ProviderFault for an engine that cannot be had."""
     settings = core.settings
     flows = load_flows(settings.callboard_flows_dir or FLOWS)
-    desks = {name: Desk(flow, Manager(flow)) for name, flow in flows.items()}
+    check_tools(flows, Router().names)
     engines = build_engines(settings)
     for engine in (engines.ears, engines.mind, engines.voice):
         if isinstance(engine, Warmable):
             core.closing.push_async_callback(engine.aclose)
             await engine.warm()
-    tools = Router()
-    find = caller_lookup(core.store)
+    tools = Router(services=build_services(core))
+    desks = {name: Desk(flow, Manager(flow), frozenset(tools.names)) for name, flow in flows.items()}
+    core.people.update({name: person_of(flow) for name, flow in flows.items()})
+    find = CachedLookup(caller_lookup(core.store))
 
     def choose(wanted: str | None, started: Started) -> Desk:
         return desks[wanted if wanted in desks else choose_flow(flows, started)]
@@ -100,14 +112,47 @@ async def build_sessions(core: Core) -> SessionFactory:
     return session
 
 
+def person_of(flow: Flow) -> Person:
+    """Who takes this flow's callers over; without a number of its own, HANDOFF_NUMBER does."""
+    return Person(flow.spec.escalation.number or "", flow.spec.escalation.mode)
+
+
+def check_tools(flows: Mapping[str, Flow], names: Collection[str]) -> None:
+    """Raises FlowError for a flow that names a tool that there is not."""
+    unknown = [(name, one) for name, flow in flows.items() for one in flow.spec.tools if one not in names]
+    if unknown:
+        there_are = ", ".join(sorted(names))
+        raise FlowError([f"flow {flow}: tools: there is no {one}; there are: {there_are}" for flow, one in unknown])
+
+
+def build_services(core: Core) -> Services:
+    """What tools need from outside; closed with the application. Text messages need a whole Twilio account."""
+    settings, closing = core.settings, core.closing
+    twilio, _ = twilio_of(settings, closing)
+    messenger = TwilioTexts(twilio, settings.twilio_phone_number or "") if twilio else None
+    vins = Nhtsa(settings.nhtsa_base_url)
+    closing.push_async_callback(vins.aclose)
+    owner = settings.callboard_alert_phone
+    alerts = Alerter(core.store, TextAlert(messenger, owner) if messenger and owner else log_only)
+    telling = asyncio.create_task(alerts.run(), name="alerts")
+
+    async def stop() -> None:
+        telling.cancel()
+        await asyncio.wait({telling})
+
+    closing.push_async_callback(stop)
+    return Services(messenger=messenger, vins=vins, alerts=alerts, retention_days=settings.callboard_retention_days)
+
+
 def greetings(desks: Mapping[str, Desk]) -> list[str]:
     """What each flow says first to a caller nobody knows, clause by clause as the voice will be given it."""
     clauses: list[str] = []
     for desk in desks.values():
-        hello = Started(utcnow().astimezone(desk.flow.zone).isoformat(), None, None)
-        clauser = Clauser()
-        clauses += clauser.feed(desk.step(desk.begin(), hello).directive.say)
-        clauses += clauser.flush()
+        now = utcnow().astimezone(desk.flow.zone)
+        for moment in (now, now.replace(hour=3)):  # by day and by night: the shop may be closed
+            clauser = Clauser()
+            clauses += clauser.feed(desk.step(desk.begin(), Started(moment.isoformat())).directive.say)
+            clauses += clauser.flush()
     return list(dict.fromkeys(clauses))
 
 

@@ -9,7 +9,9 @@ tool_call              {turn, tool, arguments, result, ok, ms}
 state_changed          {turn, state, intent, slots, why, path, input}; `input` is what the conversation manager was
                        told, `path` the (state, intent) pairs that it led through
 escalation             {turn, reason}
-handoff                {outcome, to}
+handoff                {outcome, to, attempt, mode}; `to` is the person's number (null: there is nobody to ring),
+                       `outcome` is dialled, then one of no_answer, busy, machine, refused, caller_hung_up, failed, or
+                       accepted and later ended; or unavailable alone
 dtmf                   {turn, digit}
 idle                   {turn, count}
 interruption           {turn, confirmed, words, heard_text}

@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 flows_app = typer.Typer(help="The conversations, as data.", no_args_is_help=True)
 app.add_typer(flows_app, name="flows")
+reminders_app = typer.Typer(help="Tomorrow's appointments, and the calls about them.", no_args_is_help=True)
+app.add_typer(reminders_app, name="reminders")
 
 
 def console(stream: TextIO) -> Console:
@@ -47,7 +49,9 @@ def here(path: str) -> str:
 
 def run(work: Any) -> Any:
     """Run a coroutine; what a user did wrong or what is missing becomes one clear line and exit code 1."""
+    from infra.cli.chatting import Usage
     from infra.cli.simulating import Unreachable
+    from infra.cli.sources import NotThere
     from infra.local.system import DidNotStart
     from infra.simulators.fields import ScenarioError
     from media_gateway.settings import SettingsError
@@ -56,10 +60,10 @@ def run(work: Any) -> Any:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-    except ScenarioError as problem:
-        err.print(f"[red]{problem}[/]")
+    except (ScenarioError, Usage) as problem:
+        err.print(f"[red]{problem}[/]", soft_wrap=True)
         raise typer.Exit(2) from None
-    except (SettingsError, DidNotStart, Unreachable) as problem:
+    except (SettingsError, DidNotStart, NotThere, Unreachable) as problem:
         err.print(f"[red]{problem}[/]")
         raise typer.Exit(1) from None
 
@@ -141,20 +145,60 @@ def chat(
     flow: Annotated[str | None, typer.Option(help="The flow; else the caller decides.")] = None,
     caller: Annotated[str | None, typer.Option(help="The caller's number, +1555...")] = None,
     now: Annotated[str | None, typer.Option(help="Local time to pretend, ISO 8601.")] = None,
+    variables: Annotated[str | None, typer.Option(help="What a call that we place is about, JSON.")] = None,
     as_json: Json = False,
 ) -> None:
     """Talk to a flow in text: one line of caller text on standard input, one answer on standard output."""
     from infra.cli.chatting import chat_loop
 
-    raise typer.Exit(plain(lambda: chat_loop(out, flow, caller, now, as_json=as_json)))
+    raise typer.Exit(plain(lambda: chat_loop(out, flow, caller, now, variables, as_json=as_json)))
+
+
+@app.command(name="replay")
+def replay_call(call_id: str, as_json: Json = False) -> None:
+    """A call's conversation once more, from its journal; exit code 0 if states and tool calls are the same."""
+    from infra.cli import replaying
+
+    raise typer.Exit(
+        plain(lambda: replaying.show_replay(out, *asyncio.run(replaying.replayed(call_id)), as_json=as_json))
+    )
+
+
+@app.command()
+def seed(
+    file: Annotated[Path, typer.Option("--from", help="A CSV file; its first line names the columns.")],
+    as_json: Json = False,
+) -> None:
+    """A shop's own customers into the store. Exit codes: 0 all lines are in, 1 some are not, 2 the file is no table."""
+    from infra.cli import seeding
+
+    try:
+        seeded = run(seeding.seed(err, file))
+    except seeding.SeedFailed as problem:
+        err.print(f"[red]{problem}[/]")
+        raise typer.Exit(1) from None
+    if as_json:
+        sys.stdout.write(json.dumps(seeded.to_dict(), indent=1) + "\n")
+    else:
+        seeding.show(out, seeded)
+    raise typer.Exit(1 if seeded.bad else 0)
 
 
 @flows_app.command(name="check")
-def flows_check(as_json: Json = False) -> None:
+def flows_check(
+    calls: Annotated[bool, typer.Option("--calls", help="List what real callers said that matched nothing.")] = False,
+    as_json: Json = False,
+) -> None:
     """Check every flow file; each error with its file and line."""
     from infra.cli.chatting import check_flows
 
-    raise typer.Exit(plain(lambda: check_flows(out, as_json=as_json)))
+    if not calls:
+        raise typer.Exit(plain(lambda: check_flows(out, as_json=as_json)))
+    from infra.cli import replaying
+
+    raise typer.Exit(
+        plain(lambda: replaying.show_unmatched(out, asyncio.run(replaying.unmatched_utterances()), as_json=as_json))
+    )
 
 
 @flows_app.command(name="show")
@@ -163,3 +207,117 @@ def flows_show(name: str, as_json: Json = False) -> None:
     from infra.cli.chatting import show_flow
 
     raise typer.Exit(plain(lambda: show_flow(out, name, as_json=as_json)))
+
+
+@app.command(name="call")
+def place_call(
+    to: Annotated[str, typer.Argument(help="The number to call, +1415...")],
+    flow: Annotated[str, typer.Option(help="The flow that talks.")],
+    variables: Annotated[str | None, typer.Option(help="What the flow is told, as a JSON object.")] = None,
+    var: Annotated[list[str] | None, typer.Option(help="One of them, name=value; may be repeated.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and call nobody.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    key: Annotated[str | None, typer.Option(help="Idempotency-Key: the same key is the same call.")] = None,
+    url: Annotated[str | None, typer.Option(help="The running system; else that of this machine.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Call somebody, through the running system: the plan and its price, a question, the call."""
+    import secrets
+
+    from infra.cli import calling, sources
+
+    def work() -> int:
+        told = calling.variables_of(var or [], variables)
+        plan = calling.planned(sources.settings_here(), to, flow, told, url)
+        if not as_json:
+            calling.show_plan(out, plan)
+        if dry_run:
+            if as_json:
+                sys.stdout.write(json.dumps({"dry_run": True, "plan": plan.to_dict()}, indent=1) + "\n")
+            return 0
+        if not yes and (as_json or not sys.stdin.isatty()):
+            err.print("[red]Say --yes to call, or --dry-run to look.[/]")
+            return 2
+        if not yes and not typer.confirm("Place this call?"):
+            return 1
+        answer = run(calling.place(plan, key or secrets.token_hex(16), url))
+        if as_json:
+            sys.stdout.write(json.dumps(answer, indent=1) + "\n")
+        else:
+            out.print(f"{answer['status']}: {answer['call_id']} (follow it: python3 run.py tail {answer['call_id']})")
+        return 0
+
+    raise typer.Exit(plain(work))
+
+
+@app.command(name="calls")
+def list_calls(
+    status: Annotated[str | None, typer.Option(help="Only these, such as completed or in_progress.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Only those of this flow.")] = None,
+    q: Annotated[str | None, typer.Option("-q", help="Looked for in ids, numbers and the flow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine, or its store.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Calls, the newest first."""
+    from infra.cli import calling
+
+    given = {"status": status, "flow": flow, "q": q, "limit": str(limit)}
+    wanted = {name: value for name, value in given.items() if value}
+    raise typer.Exit(run(calling.list_calls(out, wanted, url, as_json=as_json)))
+
+
+@app.command(name="show")
+def show_call(
+    call_id: Annotated[str, typer.Argument(help="A call id, CallSid or conversation id.")],
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine, or its store.")] = None,
+    as_json: Json = False,
+) -> None:
+    """One call, with its journal."""
+    from infra.cli import calling
+
+    raise typer.Exit(run(calling.show_call(out, call_id, url, as_json=as_json)))
+
+
+@app.command(name="tail")
+def tail(
+    call_id: Annotated[str | None, typer.Argument(help="A call, to its end; else all calls, until Ctrl-C.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine, or its store.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Events of calls as they are written."""
+    from infra.cli import calling
+
+    raise typer.Exit(run(calling.tail(out, call_id, url, as_json=as_json)))
+
+
+@reminders_app.command(name="plan")
+def reminders_plan(as_json: Json = False) -> None:
+    """Who would be called when within the next day, and why others would not. Nothing is written."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.plan(out, as_json=as_json)))
+
+
+@reminders_app.command(name="run")
+def reminders_run(as_json: Json = False) -> None:
+    """One run, as the schedule makes it: the calls of the next minutes are queued."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.once(out, as_json=as_json)))
+
+
+@reminders_app.command(name="stop")
+def reminders_stop(as_json: Json = False) -> None:
+    """No more reminders until `resume`; what is queued and has not begun is taken back."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.switch(out, stopped=True, as_json=as_json)))
+
+
+@reminders_app.command(name="resume")
+def reminders_resume(as_json: Json = False) -> None:
+    """Reminders go on."""
+    from infra.cli import reminding
+
+    raise typer.Exit(reminding.guarded(err, lambda: reminding.switch(out, stopped=False, as_json=as_json)))

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,11 +22,15 @@ from media_gateway.settings import load
 from media_gateway.tools.customers import caller_lookup
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.tools.router import Router, run_effect
-from media_gateway.wiring import FLOWS
-from realtime.records.demo import seed
+from media_gateway.wiring import FLOWS, check_tools
+from realtime.records.demo import DEMO_PHONE, seed
 from realtime.stores.embedded import EmbeddedStore
 
 ORG = "default"
+DEMO_ITEMS = (
+    {"type": "violation", "description": "Temperature is at 45 degrees but needs to be 38 degrees"},
+    {"type": "reminder", "description": "Please send loaded trailer pictures"},
+)
 
 
 def flows_folder() -> Path:
@@ -67,6 +71,17 @@ class ChatShop:
         result = self._runner.run(run_effect(self._router, name, arguments, context, commit))
         return result.ok, result.data
 
+    def demo_variables(self, now: datetime) -> Mapping[str, Any]:
+        """What a call of the chat is about: an appointment of tomorrow (or the next day that is open) in this shop's
+        book, and two items."""
+        for ahead in range(1, 8):
+            day = (now + timedelta(days=ahead)).date().isoformat()
+            wanted = {"service_type": "oil_change", "date": day, "time": "14:00"}
+            ok, appointment = self.run_tool("book_appointment", wanted, now)
+            if ok:
+                break
+        return {"first_name": "John", "appointment": dict(appointment) if ok else None, "items": DEMO_ITEMS}
+
     def close(self) -> None:
         """Let go of the store."""
         self._runner.run(self._store.aclose())
@@ -91,20 +106,27 @@ def _shop(caller: str | None) -> Iterator[ChatShop]:
             shop.close()
 
 
-def chat_loop(console: Console, flow: str | None, caller: str | None, now: str | None, *, as_json: bool) -> int:
+def chat_loop(
+    console: Console, flow: str | None, caller: str | None, now: str | None, variables: str | None, *, as_json: bool
+) -> int:
     """One line in, one answer out, until the conversation or the input ends. Raises FlowError, Usage."""
     flows = load_flows(flows_folder())
     pretended = _pretended(now)
+    about = _variables(variables)
+    if caller is None and flow == "inbound_existing":
+        caller = DEMO_PHONE  # this flow is for callers we know: the demo shop's own
     with _shop(caller) as shop:
         name = flow or choose_flow(flows, Started(datetime.now().astimezone().isoformat(), caller, shop.customer))
         if name not in flows:
             raise Usage(f"there is no flow {name!r}; there are: {', '.join(flows)}")
         chat = Chat(flows[name], shop.run_tool)
+        if about is None and flows[name].spec.direction == "outbound":
+            about = shop.demo_variables(pretended or datetime.now(flows[name].zone))
 
         def moment() -> datetime:
             return pretended or datetime.now(flows[name].zone)
 
-        _answer(console, chat.open(moment(), caller, shop.customer), as_json=as_json)
+        _answer(console, chat.open(moment(), caller, shop.customer, about), as_json=as_json)
         if not as_json and sys.stdin.isatty():
             console.print("[dim](type what the caller says; an empty line is silence, #1 presses a key)[/]")
         for line in sys.stdin:
@@ -113,6 +135,19 @@ def chat_loop(console: Console, flow: str | None, caller: str | None, now: str |
             if answer["ended"]:
                 break
     return 0
+
+
+def _variables(text: str | None) -> Mapping[str, Any] | None:
+    """`--variables`: what the call is about, as the API takes it."""
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Usage("""--variables is no JSON object; write it like '{"first_name": "John", "items": []}'""")
+    return found
 
 
 def _pretended(now: str | None) -> datetime | None:
@@ -148,6 +183,7 @@ def check_flows(console: Console, *, as_json: bool) -> int:
     """0 when all are right; else 1, and every problem with its file and line."""
     try:
         flows = load_flows(flows_folder())
+        check_tools(flows, Router().names)
     except FlowError as error:
         if as_json:
             sys.stdout.write(json.dumps({"ok": False, "problems": error.problems}, indent=1) + "\n")

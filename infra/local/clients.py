@@ -40,9 +40,9 @@ class Api:
         answer.raise_for_status()
         return answer.json()
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    async def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON answer."""
-        answer = await self._client.post(path, json=dict(body))
+        answer = await self._client.post(path, json=dict(body), headers=headers)
         answer.raise_for_status()
         return answer.json()
 

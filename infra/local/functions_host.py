@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 from infra.local.child import exit_with_parent
 
 SOURCE = Path(__file__).resolve().parents[2] / "functions" / "main.py"
-ENTRY_POINTS = ("elevenlabs_webhook", "apply_call_event")
+ENTRY_POINTS = ("elevenlabs_webhook", "elevenlabs_personalize", "apply_call_event", "schedule_reminders")
 
 
 def root(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -18,6 +18,7 @@ import httpx2
 from infra.local.child import Child
 from media_gateway.settings import Settings, load
 from realtime.bus.embedded import Dispatcher
+from realtime.queue.dispatcher import TaskDispatcher
 
 READY_S = 40.0
 
@@ -94,13 +95,25 @@ class LocalSystem:
         }
         if self.settings.elevenlabs_webhook_secret:
             chosen["ELEVENLABS_WEBHOOK_SECRET"] = self.settings.elevenlabs_webhook_secret.get_secret_value()
+        if self.settings.elevenlabs_personalize_secret:
+            chosen["ELEVENLABS_PERSONALIZE_SECRET"] = self.settings.elevenlabs_personalize_secret.get_secret_value()
         return {**self._base(), **chosen}
+
+    def _functions_environment(self) -> dict[str, str]:
+        """How the functions reach the gateway. Not for the gateway itself: there a secret that is given counts as a
+        real one, and a generated one must not."""
+        return {
+            "PUBLIC_BASE_URL": self.url,
+            "JWT_SECRET": self.settings.jwt_secret.get_secret_value(),
+            "CALLBOARD_TIMEZONE": self.settings.callboard_timezone,
+        }
 
     async def __aenter__(self) -> Self:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = self._child_environment()
         try:
-            for name, own in (("gateway", {}), ("functions_host", {"CALLBOARD_PUSH_TOKEN": self.push_token})):
+            of_functions = {**self._functions_environment(), "CALLBOARD_PUSH_TOKEN": self.push_token}
+            for name, own in (("gateway", {}), ("functions_host", of_functions)):
                 module = [f"infra.local.{name}"]
                 self.children.append(await Child.start(name, module, {**environment, **own}, output=self.output))
             await asyncio.gather(self._ready("gateway", self.url), self._ready("functions_host", self.functions_url))
@@ -108,10 +121,16 @@ class LocalSystem:
             await self.aclose()
             raise
         if self.settings.callboard_bus == "embedded":
-            days = self.settings.callboard_retention_days
-            dispatcher = Dispatcher(self.database, self.push_url, token=self.push_token, retention_days=days)
-            self._dispatching = asyncio.create_task(dispatcher.run(), name="dispatcher")
+            self._dispatching = asyncio.create_task(self._dispatch(), name="dispatcher")
         return self
+
+    async def _dispatch(self) -> None:
+        """The bus's news go to the applier, the queue's requests to where they are addressed."""
+        async with asyncio.TaskGroup() as group:
+            days = self.settings.callboard_retention_days
+            news = Dispatcher(self.database, self.push_url, token=self.push_token, retention_days=days)
+            group.create_task(news.run())
+            group.create_task(TaskDispatcher(self.database).run())
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         await self.aclose()

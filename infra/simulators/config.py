@@ -23,7 +23,8 @@ class Faults:
     `echo_cleared_marks=False`: marks of a clear never come back. `start_delay_ms`: between `connected` and `start`.
     `webhook_signature`, `socket_signature`: `bad` is signed with another token, `none` sends no header.
     `parameters` replaces the stream's own (a reused token, a token of another call); `second_start` sends `start`
-    again. `seed` makes the jitter the same each time."""
+    again. `seed` makes the jitter the same each time. `statuses_reversed`: the status callbacks come when the call is
+    over, the last one first (Twilio does not promise their order)."""
 
     mark_delay_ms: float = 0.0
     mark_jitter_ms: float = 0.0
@@ -34,6 +35,7 @@ class Faults:
     parameters: Mapping[str, str] | None = None
     second_start: bool = False
     seed: int = 0
+    statuses_reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,34 @@ class DialResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Whoever is behind a number that `<Dial>` rings: a second telephone with its own leg of the call (`person.py`).
+
+    It rings `ring_s`, then `outcome`. `keys` are what is pressed at each question of the TwiML they hear first, `key_s`
+    after it began; "-" is no key, and none are left when they are used up. `hangs_up_s`: so long after they answered
+    they hang up, unless joined by then. `verdict` is Twilio's AnsweredBy, told `verdict_s` after the answer. Once
+    joined they say `says`, and the two talk for `talk_s`, after which one of them hangs up. `dismissed` is the
+    DialCallStatus of somebody who answered and was not joined."""
+
+    outcome: Literal["answers", "busy", "no-answer", "failed"] = "answers"
+    ring_s: float = 0.1
+    keys: str = "1"
+    key_s: float = 0.1
+    hangs_up_s: float | None = None
+    verdict: str = "human"
+    verdict_s: float = 0.05
+    says: str | None = None
+    talk_s: float = 0.5
+    caller_hangs_up: bool = False
+    dismissed: Literal["completed", "no-answer"] = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneConfig:
     """`public_url` is the gateway's PUBLIC_BASE_URL (webhooks are signed over it and sent to it); `auth_token` is
-    TWILIO_AUTH_TOKEN. `status_events` are posted to `/api/v1/voice/status` (a number's own status callback reports
-    `completed` only; a busy or failed end is reported as such). With `wav_dir` both sides are recorded to
-    `<CallSid>.wav` there. `clips` are lines of the test's own, by name, before those of the folder."""
+    TWILIO_AUTH_TOKEN. `status_events` are posted to `status_path`, which may be a whole URL (a number's own status
+    callback reports `completed` only; a busy or failed end is reported as such). With `wav_dir` both sides are
+    recorded to `<CallSid>.wav` there. `clips` are lines of the test's own, by name, before those of the folder."""
 
     public_url: str
     auth_token: str
@@ -64,11 +89,19 @@ class PhoneConfig:
     called: str = "+14155550100"
     caller: str | None = None
     call_sid: str | None = None
+    direction: Literal["inbound", "outbound-api", "outbound-dial"] = "inbound"
     status_events: tuple[StatusEvent, ...] = ("completed",)
     wav_dir: Path | None = None
     clips: Mapping[str, Clip] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     dial: DialResult = field(default_factory=DialResult)
+    people: Mapping[str, Person] = field(default_factory=dict)
+    """By number (E.164); a number that is not here is dialled without a second leg, with `dial` as its result."""
+    joined_says: str | None = None
+    """What the caller says to a person they were joined with: a clip."""
+    pace: float = 1.0
+    """Seconds that pass for each second of Twilio's own: its announcements, and how long it waits for keys and
+    answers. Tests have no ten seconds for every brief."""
     incoming_path: str = "/api/v1/voice/incoming"
     status_path: str = "/api/v1/voice/status"
     http_timeout_s: float = 15.0

@@ -18,11 +18,12 @@ from infra.simulators import clips as clip_folder
 from infra.simulators import twiml, wav
 from infra.simulators.clips import Clip
 from infra.simulators.clock import Clock, LoopClock
-from infra.simulators.config import Line, PhoneConfig, new_sid
+from infra.simulators.config import Line, Person, PhoneConfig, new_sid
 from infra.simulators.fields import ScenarioError
 from infra.simulators.frames import FrameWriter
 from infra.simulators.log import CallLog
 from infra.simulators.mouth import Mouth
+from infra.simulators.person import PersonLeg
 from infra.simulators.recorder import STREAM_HANDSHAKE, Violation
 from infra.simulators.report import CallReport, DialSeen, EndedBy, Observer
 from infra.simulators.scenario import Scenario
@@ -45,13 +46,17 @@ async def place_call(
 ) -> CallReport:
     """Make the call and come back when it is over. Raises ScenarioError for a clip that does not exist; whatever the
     gateway does wrong is in the report."""
-    clips = await asyncio.to_thread(_clips, config, scenario)
+    clips = await asyncio.to_thread(clips_of, config, scenario)
     log = CallLog(clock or LoopClock(), observer)
-    return await _Call(config, scenario, clips, log, line or Line()).run()
+    return await PhoneCall(config, scenario, clips, log, line or Line()).run()
 
 
-def _clips(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
-    return {name: _clip(config, scenario, name) for name in clip_names(scenario)}
+def clips_of(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
+    """Everything the scenario and the people say, read from files. Raises ScenarioError for a clip that does not
+    exist."""
+    said = {person.says for person in config.people.values()} | {config.joined_says}
+    names = clip_names(scenario) | {name for name in said if name}
+    return {name: _clip(config, scenario, name) for name in names}
 
 
 def _clip(config: PhoneConfig, scenario: Scenario, name: str) -> Clip:
@@ -64,13 +69,15 @@ def _clip(config: PhoneConfig, scenario: Scenario, name: str) -> Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
+class Ending:
+    """Who or what ended the call."""
+
     by: EndedBy
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
+class Next:
     """The next document to fetch, with what is posted besides the usual fields."""
 
     url: str
@@ -78,7 +85,9 @@ class _Next:
     extra: Mapping[str, str]
 
 
-class _Call:
+class PhoneCall:
+    """One call from ring to report. What a telephone that is rung does otherwise, `callee.py` says."""
+
     def __init__(
         self, config: PhoneConfig, scenario: Scenario, clips: Mapping[str, Clip], log: CallLog, line: Line
     ) -> None:
@@ -94,6 +103,9 @@ class _Call:
         self._answered_us: int | None = None
         self._streams: list[MediaStream] = []
         self._dials: list[DialSeen] = []
+        self._clips = clips
+        self._legs: list[PersonLeg] = []
+        self._announced: list[str] = []
 
     async def run(self) -> CallReport:
         self._log.note("ringing", call_sid=self.call_sid)
@@ -103,35 +115,35 @@ class _Call:
             try:
                 ending = await self._follow_all()
             except WebhookFailed as error:
-                ending = _Ending("failed", str(error))
+                ending = Ending("failed", str(error))
             self._hang_up(ending)
         return await self._report(ending)
 
-    async def _follow_all(self) -> _Ending:
+    async def _follow_all(self) -> Ending:
         document = await self._web.incoming()
         while True:
             outcome = await self._follow(document)
-            if isinstance(outcome, _Ending):
+            if isinstance(outcome, Ending):
                 return outcome
             document = await self._web.fetch(outcome.url, outcome.extra, method=outcome.method)
 
-    async def _follow(self, document: twiml.Document) -> _Ending | _Next:
+    async def _follow(self, document: twiml.Document) -> Ending | Next:
         """One document, verb after verb; when they are used up Twilio hangs up."""
         for verb in document.verbs:
             outcome = await self._obey(verb)
             if outcome is not None:
                 return outcome
-        return _Ending("gateway")
+        return Ending("gateway")
 
-    async def _obey(self, verb: twiml.Verb) -> _Ending | _Next | None:
+    async def _obey(self, verb: twiml.Verb) -> Ending | Next | None:
         self._log.note("verb", verb=type(verb).__name__)
         match verb:
             case twiml.Hangup():
-                return _Ending("gateway")
+                return Ending("gateway")
             case twiml.Reject(reason):
-                return _Ending("gateway" if self._answered_us is not None else "rejected", reason)
+                return Ending("gateway" if self._answered_us is not None else "rejected", reason)
             case twiml.Redirect(url, method):
-                return _Next(url, method, {})
+                return Next(url, method, {})
         self._answer()
         match verb:
             case twiml.Stream():
@@ -141,7 +153,10 @@ class _Call:
             case twiml.Pause(seconds):
                 return await self._hold(seconds)
             case twiml.Say(text):
+                self._announced.append(text)
                 self._log.note("twilio_says", chars=len(text))
+            case twiml.Gather(timeout_s=seconds):
+                return await self._hold(seconds * self._config.pace)
         return None
 
     def _answer(self) -> None:
@@ -151,27 +166,61 @@ class _Call:
             self._log.note("answered")
             self._web.status("in-progress", call_status="in-progress")
 
-    async def _hold(self, seconds: float) -> _Ending | None:
+    async def _hold(self, seconds: float) -> Ending | None:
         """Time passes; the caller may hang up, or the deadline come."""
         ended = await first_of(self._pass_time(seconds), self._until_hung_up(), self._until_deadline())
         return None if ended.how == "gateway" else _ending(ended)
 
-    async def _dial(self, dial: twiml.Dial) -> _Ending | _Next | None:
+    async def _dial(self, dial: twiml.Dial) -> Ending | Next | None:
+        person = self._config.people.get(dial.number)
+        if person is not None:
+            return await self._ring_person(dial, person)
         result = self._config.dial
         self._dials.append(DialSeen(self._log.now_ms(), dial.number, result.status))
         ending = await self._hold(result.after_s)
         if ending is not None:
             return ending
         if result.talked and result.caller_hangs_up:
-            return _Ending("dial")
+            return Ending("dial")
         if dial.action is None:
             return None
         extra = {"DialCallStatus": result.status, "DialCallSid": new_sid("CA")}
         if result.talked:
             extra["DialCallDuration"] = str(round(result.after_s))
-        return _Next(dial.action, dial.method, extra)
+        return Next(dial.action, dial.method, extra)
 
-    async def _stream(self, noun: twiml.Stream) -> _Ending | None:
+    async def _ring_person(self, dial: twiml.Dial, person: Person) -> Ending | Next | None:
+        """Ring the other telephone; the caller hears that until the two are joined. When it is the caller who hangs
+        up, Twilio still tells `action`, and does nothing with the answer."""
+        leg = PersonLeg(
+            self._config,
+            dial,
+            person,
+            caller_sid=self.call_sid,
+            caller=self._number,
+            log=self._log,
+            clips=self._clips,
+        )
+        self._legs.append(leg)
+        ended = await first_of(leg.run(), self._until_hung_up(), self._until_deadline())
+        self._dials.append(DialSeen(self._log.now_ms(), dial.number, leg.status))
+        if ended.how == "deadline":
+            return _ending(ended)
+        extra = {
+            "DialCallStatus": leg.status,
+            "DialCallSid": leg.call_sid,
+            "DialBridged": "true" if leg.bridged else "false",
+        }
+        if leg.bridged:
+            extra["DialCallDuration"] = str(round(leg.talked_s))
+        caller_gone = ended.how == "caller" or (leg.bridged and person.caller_hangs_up)
+        if caller_gone:
+            if dial.action is not None:
+                await self._web.fetch(dial.action, {**extra, "CallStatus": "completed"}, method=dial.method)
+            return Ending("dial" if leg.bridged else "caller")
+        return None if dial.action is None else Next(dial.action, dial.method, extra)
+
+    async def _stream(self, noun: twiml.Stream) -> Ending | None:
         """Open the stream and stay on it. None: go on with the verb behind it."""
         socket = await self._open(noun.url)
         if socket is None:
@@ -195,14 +244,14 @@ class _Call:
             raise
         return await self._after_stream(stream, ended)
 
-    async def _after_stream(self, stream: MediaStream, ended: Ended) -> _Ending | None:
+    async def _after_stream(self, stream: MediaStream, ended: Ended) -> Ending | None:
         self._log.note("stream_ended", how=ended.how)
         if ended.how == "gateway":
             self._caller.stream_ended()
             return None
         if ended.how in ("cut", "cut_resume"):
             stream.cut()
-            return None if ended.how == "cut_resume" else _Ending("cut")
+            return None if ended.how == "cut_resume" else Ending("cut")
         await stream.say_farewell()
         return _ending(ended)
 
@@ -236,22 +285,25 @@ class _Call:
         await self._log.clock.sleep_until(self._log.when(round(self._scenario.deadline_s * 1e6)))
         return Ended("deadline", f"the call was not over after {self._scenario.deadline_s:.0f} s")
 
-    def _hang_up(self, ending: _Ending) -> None:
+    def _hang_up(self, ending: Ending) -> None:
         """The call is over for Twilio."""
-        if self._answered_us is not None:
-            self._web.call_status = "completed"
-        elif ending.by == "rejected":
-            self._web.call_status = "busy" if ending.problem == "busy" else "no-answer"
-        else:
-            self._web.call_status = "failed" if ending.by == "failed" else "completed"
+        self._web.call_status = self._last_status(ending)
         self._log.note("ended", by=ending.by, problem=ending.problem, status=self._web.call_status)
         self._web.status("completed", call_status=self._web.call_status, duration_s=self._talked_s())
+
+    def _last_status(self, ending: Ending) -> str:
+        if self._answered_us is not None:
+            return "completed"
+        if ending.by == "rejected":
+            return "busy" if ending.problem == "busy" else "no-answer"
+        return "failed" if ending.by == "failed" else "completed"
 
     def _talked_s(self) -> float:
         return 0.0 if self._answered_us is None else (self._log.now_us() - self._answered_us) / 1e6
 
-    async def _report(self, ending: _Ending) -> CallReport:
+    async def _report(self, ending: Ending) -> CallReport:
         path = await self._record()
+        legs = [await leg.seen() for leg in self._legs]
         return CallReport(
             call_sid=self.call_sid,
             account_sid=self._config.account_sid,
@@ -274,6 +326,8 @@ class _Call:
             violations=tuple(self._log.violations),
             timeline=tuple(self._log.timeline),
             wav=path,
+            legs=tuple(legs),
+            announced=tuple(self._announced),
         )
 
     async def _record(self) -> str | None:
@@ -281,12 +335,15 @@ class _Call:
             return None
         path = self._config.wav_dir / f"{self.call_sid}.wav"
         heard = [placed for stream in self._streams for placed in stream.playout.audio]
-        duration_us = self._log.now_us()
-        await asyncio.to_thread(wav.write_call, path, self._mouth.audio, heard, duration_us=duration_us)
+        said = list(self._mouth.audio)
+        for leg in self._legs:
+            heard += [leg.held(), *leg.to_caller()]
+            said += leg.from_caller()
+        await asyncio.to_thread(wav.write_call, path, said, heard, duration_us=self._log.now_us())
         return str(path)
 
 
-def _ending(ended: Ended) -> _Ending:
+def _ending(ended: Ended) -> Ending:
     """The end of a stream that the phone's side brought about, as the end of the call."""
     assert ended.how in ("caller", "deadline", "step_timeout"), ended.how
-    return _Ending(ended.how, ended.problem)
+    return Ending(ended.how, ended.problem)

@@ -119,6 +119,25 @@ class DialSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class LegSeen:
+    """The other telephone of a `<Dial>`. `heard` is what Twilio's voice said to it alone; `hold_ms` how long the caller
+    heard it ring, `joined_ms` how long the two then talked; `wav` what both sides of this leg sounded like."""
+
+    call_sid: str
+    number: str
+    rang_ms: float
+    status: str
+    answered: bool
+    bridged: bool
+    heard: tuple[str, ...]
+    pressed: str
+    hold_ms: float
+    joined_ms: float
+    twiml: tuple[TwimlSeen, ...]
+    wav: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CallReport:
     """The whole call."""
 
@@ -143,6 +162,9 @@ class CallReport:
     violations: tuple[Violation, ...]
     timeline: tuple[Entry, ...]
     wav: str | None
+    legs: tuple[LegSeen, ...] = ()
+    announced: tuple[str, ...] = ()
+    """What Twilio's own voice said to the caller."""
 
     @property
     def first_media_ms(self) -> float | None:

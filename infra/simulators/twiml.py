@@ -40,12 +40,16 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Ring somebody else. `action` is fetched when that call is over; without it the next verb follows."""
+    """Ring somebody else. `action` is fetched when that call is over; without it the next verb follows. `url` is
+    fetched for whoever answers, before the two are joined; `amd` is told whether a machine did."""
 
     number: str
     timeout_s: int = 30
     action: str | None = None
     method: str = "POST"
+    url: str | None = None
+    url_method: str = "POST"
+    amd: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +72,32 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Play:
+    """A recording is played."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Silence for so many seconds."""
 
     seconds: int = 1
 
 
-Verb = Stream | Redirect | Dial | Hangup | Reject | Say | Pause
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Say or play `prompts` and wait for keys: `digits` of them (None: until `timeout_s` without one). With keys
+    `action` is fetched, without any the next verb follows."""
+
+    prompts: tuple[Say | Play | Pause, ...]
+    action: str
+    method: str = "POST"
+    digits: int | None = None
+    timeout_s: int = 5
+
+
+Verb = Stream | Redirect | Dial | Hangup | Reject | Say | Play | Pause | Gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +147,10 @@ class _Reader:
         self._read: Mapping[str, Callable[[Element], Verb | None]] = {
             "Connect": self._connect,
             "Dial": self._dial,
+            "Gather": self._gather,
             "Hangup": lambda _: Hangup(),
             "Pause": lambda element: Pause(self._whole(element, "length", 1)),
+            "Play": lambda element: Play((element.text or "").strip()),
             "Redirect": self._redirect,
             "Reject": lambda element: Reject(element.get("reason", "rejected")),
             "Say": lambda element: Say("".join(element.itertext()).strip()),
@@ -260,12 +285,39 @@ class _Reader:
         if not rules.E164.fullmatch(numbers[0]):
             self.fault(f"<Dial> to {numbers[0]!r}: not a number in E.164", DIAL_NUMBER)
         action = element.get("action")
+        noun = next((noun for noun in nouns if noun.tag == "Number"), element)
+        url, amd = (noun.get("url") if noun is not element else None), noun.get("amdStatusCallback")
+        if amd is not None and not noun.get("machineDetection"):
+            self.fault("<Number amdStatusCallback> without machineDetection is never called")
         return Dial(
             number=numbers[0],
             timeout_s=self._whole(element, "timeout", 30),
             action=self._absolute(action) if action else None,
             method=element.get("method", "POST"),
+            url=self._absolute(url) if url else None,
+            url_method=noun.get("method", "POST") if url else "POST",
+            amd=self._callback(amd) if amd else None,
         )
+
+    def _gather(self, element: Element) -> Verb | None:
+        prompts: list[Say | Play | Pause] = []
+        for noun in self._nouns(element):
+            verb = self._read[noun.tag](noun)
+            assert isinstance(verb, Say | Play | Pause)
+            prompts.append(verb)
+        action = element.get("action")
+        return Gather(
+            prompts=tuple(prompts),
+            action=self._absolute(action) if action else self.base_url,
+            method=element.get("method", "POST"),
+            digits=self._whole(element, "numDigits", 0) or None,
+            timeout_s=self._whole(element, "timeout", 5),
+        )
+
+    def _callback(self, url: str) -> str:
+        if urlsplit(url).scheme not in ("http", "https"):
+            self.fault(f"the callback {url!r} must be absolute")
+        return self._absolute(url)
 
     def _absolute(self, url: str) -> str:
         absolute = urljoin(self.base_url, url)

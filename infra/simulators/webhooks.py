@@ -104,18 +104,32 @@ class Webhooks:
         self._sequence += 1
         self._statuses.put_nowait(form)
 
+    async def tell(self, url: str, extra: Mapping[str, str]) -> None:
+        """Post news of this call; an answer other than success is a violation."""
+        await self._deliver(url, self._form | {"CallStatus": self.call_status} | dict(extra))
+
     async def _post_statuses(self) -> None:
-        url = self._base + self._config.status_path
+        url = self._config.status_path
+        url = url if "://" in url else self._base + url
+        held: list[dict[str, str]] = []
         while (form := await self._statuses.get()) is not None:
-            try:
-                response = await self._request("POST", url, form)
-            except httpx2.HTTPError as error:
-                self._log.violation(Violation(HTTP_RETRIEVAL, f"POST {url}: {type(error).__name__} {error}"))
-                continue
-            self._log.note("status_callback", call_status=form["CallStatus"], answer=response.status_code)
-            if not response.is_success:
-                what = f"POST {url} ({form['CallStatus']}) answered {response.status_code}"
-                self._log.violation(Violation(HTTP_RETRIEVAL, what))
+            if self._config.faults.statuses_reversed:
+                held.append(form)
+            else:
+                await self._deliver(url, form)
+        for form in reversed(held):
+            await self._deliver(url, form)
+
+    async def _deliver(self, url: str, form: Mapping[str, str]) -> None:
+        try:
+            response = await self._request("POST", url, form)
+        except httpx2.HTTPError as error:
+            self._log.violation(Violation(HTTP_RETRIEVAL, f"POST {url}: {type(error).__name__} {error}"))
+            return
+        self._log.note("status_callback", call_status=form["CallStatus"], answer=response.status_code)
+        if not response.is_success:
+            what = f"POST {url} ({form['CallStatus']}) answered {response.status_code}"
+            self._log.violation(Violation(HTTP_RETRIEVAL, what))
 
     async def _request(self, method: str, url: str, form: Mapping[str, str]) -> httpx2.Response:
         if method == "GET":
@@ -154,7 +168,7 @@ def _form(config: PhoneConfig, call_sid: str, caller: str) -> dict[str, str]:
         "CallStatus": "ringing",
         "Called": config.called,
         "Caller": caller,
-        "Direction": "inbound",
+        "Direction": config.direction,
         "From": caller,
         "To": config.called,
         "StirVerstat": "TN-Validation-Passed-A",

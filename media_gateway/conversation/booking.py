@@ -21,6 +21,7 @@ from media_gateway.conversation.understand import Understood
 OFFERED = 3
 SEARCHED = 7
 CONFIRM = "confirm"
+CONFIRM_CANCEL = "confirm_cancel"
 CHANGE = "change"
 ANYTHING_ELSE = "anything_else"
 _UNDECIDED = re.compile(r"\b(?:not sure|(?:don't|do not) (?:know|care|mind)|(?:doesn't|does not) matter|up to you)\b")
@@ -62,7 +63,7 @@ def merged(turn: Turn, heard: Understood) -> tuple[Turn, tuple[str, ...]]:
 def cleared(turn: Turn) -> Turn:
     """Nothing is wanted any more."""
     turn = turn.with_slots(service_type=None, preferred_date=None, preferred_time=None)
-    return turn.remembering(free=None, offered=None, part=None, searched=None, wish=None)
+    return turn.remembering(free=None, offered=None, part=None, searched=None, wish=None, moving=None, wanting=None)
 
 
 def _picked(turn: Turn, said: str) -> str | None:
@@ -81,6 +82,20 @@ def expects(turn: Turn) -> bool:
     """A booking is under way."""
     asked = turn.state.asked in {"service_type", "preferred_date", "preferred_time", CONFIRM, CHANGE}
     return asked or turn.state.state is State.SLOT_COLLECTION
+
+
+def moves(turn: Turn) -> bool:
+    """An appointment that stands is being moved."""
+    return bool(turn.memory.get("moving") and turn.memory.get("appointment"))
+
+
+def deed(turn: Turn) -> tuple[str, dict[str, str]]:
+    """The tool that makes it real, and its arguments."""
+    when = {"date": turn.slots["preferred_date"], "time": turn.slots["preferred_time"]}
+    if moves(turn):
+        key = turn.memory["appointment"]["appointment_id"]
+        return turn.flow.spec.appointments.move_tool, {"appointment_id": key, **when}
+    return turn.flow.spec.booking.booking_tool, {"service_type": turn.slots["service_type"], **when}
 
 
 def advance(turn: Turn, why: str = "") -> Turn:
@@ -107,11 +122,14 @@ def advance(turn: Turn, why: str = "") -> Turn:
     if turn.slots["preferred_time"] not in times:
         return _busy(turn, times)
     confirming = turn.at(State.CONFIRMATION).remembering(offered=None, part=None, searched=None)
-    return confirming.asking(CONFIRM, spec.booking.confirm)
+    return confirming.asking(CONFIRM, spec.appointments.confirm_move if moves(turn) else spec.booking.confirm)
 
 
 def _look_up(turn: Turn) -> Turn:
     """Ask for the free times of the wanted day, unless that is already under way."""
+    day = turn.day()
+    if day is not None and turn.flow.is_closed(day):
+        return _no_day(turn, closed=True)
     tool, wanted = turn.flow.spec.booking.availability_tool, {"date": turn.slots["preferred_date"]}
     if tool in turn.state.pending and turn.memory.get("looking") == wanted["date"]:
         return turn.saying(turn.flow.spec.booking.working)
@@ -124,7 +142,7 @@ def _next_open(flow: Flow, day: date, now: datetime) -> date:
     """The first day from `day` on that the shop is open and has not closed yet."""
     for ahead in range(8):
         later = day + timedelta(days=ahead)
-        hours = flow.opens(later.weekday())
+        hours = flow.opens_on(later)
         if hours and (later > now.date() or now.time() < hours[1]):
             return later
     return day
@@ -201,16 +219,11 @@ def _minutes(clock: str) -> int:
 
 def answered_confirmation(turn: Turn, heard: Understood) -> Turn | None:
     """Yes books, no asks what to change; None when it was neither."""
-    booking = turn.flow.spec.booking
     if heard.yes is True:
-        arguments = {
-            "service_type": turn.slots["service_type"],
-            "date": turn.slots["preferred_date"],
-            "time": turn.slots["preferred_time"],
-        }
+        tool, arguments = deed(turn)
         wish = turn.memory.get("wish") or turn.state.intent
         confirmed = turn.at(State.EXECUTION, why="confirmed", asked=None, intent=wish)
-        return confirmed.calling(booking.booking_tool, arguments)
+        return confirmed.calling(tool, arguments)
     return ask_change(turn, "not confirmed") if heard.yes is False else None
 
 

@@ -31,14 +31,26 @@ class Chat:
     def __init__(self, flow: Flow, run_tool: ToolRunner) -> None:
         self._manager = Manager(flow)
         self._zone = flow.zone
+        self._direction = flow.spec.direction
         self._run_tool = run_tool
         self.state: ConversationState = self._manager.start()
 
     def open(
-        self, now: datetime, caller_phone: str | None = None, customer: Mapping[str, Any] | None = None
+        self,
+        now: datetime,
+        caller_phone: str | None = None,
+        customer: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The call is answered."""
-        return self._take(Started(now=self._iso(now), caller_phone=caller_phone, customer=customer), now)
+        """The call is answered; `variables` are what a call that we place is about."""
+        started = Started(
+            now=self._iso(now),
+            caller_phone=caller_phone,
+            customer=customer,
+            variables=variables or {},
+            direction=self._direction,
+        )
+        return self._take(started, now)
 
     def say(self, text: str, now: datetime) -> dict[str, Any]:
         """One line of the caller."""

@@ -130,10 +130,9 @@ def _last_of_month(found: re.Match[str], today: datetime) -> date | None:
 
 def _in_month(name: str, day: int, today: datetime) -> date | None:
     month = MONTHS.index(name) + 1
-    wanted = _real_day(today.year, month, day)
-    if wanted is not None and wanted < today.date():
-        wanted = _real_day(today.year + 1, month, day)
-    return wanted
+    years = range(today.year, today.year + 9)  # a leap day may be that far away
+    days = (_real_day(year, month, day) for year in years)
+    return next((wanted for wanted in days if wanted is not None and wanted >= today.date()), None)
 
 
 def _day_of_month(day: int, today: datetime) -> date | None:

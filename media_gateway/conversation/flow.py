@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,12 +18,20 @@ from pydantic import ValidationError
 from media_gateway.conversation.dates import Hours
 from media_gateway.conversation.model import ListeningProfile, Started
 from media_gateway.conversation.phrases import phrases
-from media_gateway.conversation.schema import FlowSpec, Listening, Service
+from media_gateway.conversation.schema import FlowSpec, Service
+from media_gateway.conversation.sections import Listening
 from media_gateway.conversation.understand import Ear
 from media_gateway.conversation.yaml_lines import FlowError, place, problems_of, read
 
 __all__ = ["SHIPPED", "Flow", "FlowError", "choose_flow", "load_flow", "load_flows"]
 
+LISTENED_AS: Mapping[str, str] = {
+    **dict.fromkeys(("confirm", "confirm_cancel", "right_person", "reminder", "anything_else"), "yes_no"),
+    **dict.fromkeys(("second_fact", "vin"), "digits"),
+    "callback": "email",
+    **dict.fromkeys(("message", "what_was_wrong", "item", "item_reason"), "free_talk"),
+}
+"""What kind of answer a question waits for (`listening_for:` of the flow's file)."""
 SHIPPED = Path(__file__).parent / "flows"
 
 
@@ -64,6 +72,7 @@ class Flow:
         keyterms = tuple(service.say for service in self.spec.services)
         named: dict[str, Listening] = {
             "free": self.spec.listening,
+            **{asked: getattr(self.spec.listening_for, kind) for asked, kind in LISTENED_AS.items()},
             **{name: slot.listening for name, slot in self.spec.slots.items()},
         }
         return {
@@ -89,6 +98,19 @@ class Flow:
         """Opening and closing of a day of the week (monday is 0); None when closed."""
         day = self.spec.hours.days()[weekday]
         return (day.opens, day.closes) if day else None
+
+    def is_closed(self, day: date) -> bool:
+        """A day of `closed_days`."""
+        return bool({day.isoformat(), day.isoformat()[5:]} & set(self.spec.closed_days))
+
+    def opens_on(self, day: date) -> tuple[time, time] | None:
+        """Opening and closing of that day; None when closed."""
+        return None if self.is_closed(day) else self.opens(day.weekday())
+
+    def is_open(self, now: datetime) -> bool:
+        """Is anybody there? `now` is the shop's local time."""
+        hours = self.opens_on(now.date())
+        return hours is not None and hours[0] <= now.time() < hours[1]
 
 
 def load_flows(folder: Path) -> Mapping[str, Flow]:
@@ -125,9 +147,14 @@ def load_flow(file: Path) -> Flow:
 
 
 def choose_flow(flows: Mapping[str, Flow], started: Started) -> str:
-    """Which flow answers: a known customer's, that of a caller without a number, else the one for new callers."""
-    if started.customer and "inbound_existing" in flows:
-        return "inbound_existing"
-    if not started.caller_phone and "inbound_general" in flows:
-        return "inbound_general"
-    return "inbound_new" if "inbound_new" in flows else next(iter(flows))
+    """Which flow answers: a known customer's, that of a caller without a number, else the one for new callers. A call
+    that we place has the flow of what it is about."""
+    fitting = [name for name, flow in flows.items() if flow.spec.direction == started.direction]
+    if started.direction == "outbound":
+        about = {"items": "driver_check", "violations": "driver_check", "appointment": "outbound_reminder"}
+        wanted = [flow for variable, flow in about.items() if variable in started.variables]
+    elif started.customer:
+        wanted = ["inbound_existing", "inbound_new"]
+    else:
+        wanted = ["inbound_new"] if started.caller_phone else ["inbound_general", "inbound_new"]
+    return next((name for name in [*wanted, *fitting] if name in flows), next(iter(flows)))

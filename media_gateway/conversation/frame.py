@@ -4,24 +4,50 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from media_gateway.conversation import booking
+from media_gateway.conversation import booking, driver, errands
 from media_gateway.conversation.model import State
 from media_gateway.conversation.turn import Turn
 
 MISSES = 3
 MISUNDERSTOOD = "repeated_misunderstanding"
 POLICY = "policy"
+RINGS = 2
+"""How often people are rung in one call; a caller who asks again is offered a message."""
+
+
+def leaving(turn: Turn) -> bool:
+    """A person has been called for, and the caller is not back."""
+    return turn.state.escalation_reason is not None and not turn.memory.get("handoff")
 
 
 def escalated(turn: Turn, reason: str) -> Turn:
     """To a person, from any state. The first reason stays. What is said must be heard: it cannot be interrupted."""
-    if turn.state.escalation_reason:
+    if leaving(turn):
         turn = turn.at(State.ESCALATION, why="escalated before").saying(turn.flow.spec.escalation.waiting)
+    elif int(turn.memory.get("unreached") or 0) >= RINGS:
+        return returned(turn, f"{reason}, but nobody is there")
     else:
+        turn = turn.remembering(handoff=None)
+        reason = str(reason)
         changes = {"escalation_reason": reason, "intent": reason if reason == "manager_request" else turn.state.intent}
         turn = turn.at(State.ESCALATION, why=f"escalation: {reason}", asked=None, pending=(), **changes)
         turn = turn.saying(turn.flow.spec.escalation.say)
     return replace(turn, after="handoff", interruptible=False)
+
+
+def back_from(turn: Turn, outcome: str, attempt: int) -> Turn:
+    """The caller is back from being put through; `attempt` counts how often that was tried in this call."""
+    turn = turn.remembering(handoff=outcome, handoff_attempt=attempt)
+    if outcome != "ended":
+        return returned(turn.remembering(unreached=int(turn.memory.get("unreached") or 0) + 1), f"handoff: {outcome}")
+    turn = turn.at(State.INTENT_DETECTION, why="handoff: ended", pending=())
+    return turn.asking(booking.ANYTHING_ELSE, turn.flow.spec.escalation.ended)
+
+
+def returned(turn: Turn, why: str) -> Turn:
+    """Nobody took the call: a message, so that somebody calls back. The state before stays whole."""
+    turn = turn.at(State.INTENT_DETECTION, why=why, pending=(), misses=0)
+    return turn.asking(errands.OFFER, turn.flow.spec.escalation.unavailable)
 
 
 def closed(turn: Turn, line: str, why: str) -> Turn:
@@ -50,8 +76,10 @@ def question(turn: Turn, *, again: bool = False) -> str:
     line = "{question}"
     if again and slot is not None and not turn.memory.get("offered"):
         line = slot.again
-    elif again and turn.state.asked == booking.CONFIRM:
+    elif again and turn.state.asked == booking.CONFIRM and not booking.moves(turn):
         line = turn.flow.spec.booking.confirm_again
+    elif again and turn.state.asked == driver.ITEM and turn.flow.spec.items:
+        line = turn.flow.spec.items.again
     return filled(turn, line)
 
 

@@ -9,15 +9,18 @@ rules that matched and that path.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from media_gateway.conversation import booking, prompt, results
+from media_gateway.conversation import changes, errands, outbound, prompt, results, second_fact
 from media_gateway.conversation.flow import Flow
-from media_gateway.conversation.frame import closed, escalated
+from media_gateway.conversation.frame import POLICY, back_from, closed, escalated, leaving
+from media_gateway.conversation.lines import placeholders
 from media_gateway.conversation.model import (
     ConversationState,
     Directive,
+    EscalationReason,
     HeardDigits,
     HeardText,
     Input,
@@ -26,15 +29,17 @@ from media_gateway.conversation.model import (
     State,
     Step,
     ToolReturned,
+    VoicemailReached,
 )
 from media_gateway.conversation.rules import heard_digits, heard_text
-from media_gateway.conversation.schema import SLOT_NAMES
 from media_gateway.conversation.turn import Turn, first_name
-from media_gateway.conversation.understand import Understood
 
 FAILURES = 2
 SAID_LIMIT = 1000
-TOOL_FAILED = "tool_failed"
+FAULTS = frozenset(
+    {"unavailable", "timeout", "failed", "conflict", "broken", "too_large", "unknown_tool", "invalid_arguments"}
+)
+"""Reasons of a tool that mean: not now. Every other one is an answer, and is told to the caller."""
 
 
 class Manager:
@@ -67,6 +72,8 @@ def _taken(turn: Turn, event: Input) -> Turn:
             return heard_text(turn, event) if isinstance(event, HeardText) else heard_digits(turn, event)
         case Quiet():
             return _quiet(turn)
+        case VoicemailReached():
+            return outbound.voicemail(turn)
 
 
 def _finished(turn: Turn) -> Step:
@@ -94,32 +101,44 @@ def _finished(turn: Turn) -> Step:
 
 def _started(turn: Turn, event: Started) -> Turn:
     """The greeting, by name where the flow has one for it. A second start is a call taken over by another instance."""
-    if turn.state.state is not State.GREETING or turn.memory:
-        return _resumed(turn)
+    if turn.state.state is not State.GREETING or turn.memory or event.returning(turn.state):
+        return _resumed(turn, event)
     spec = turn.flow.spec
     turn = turn.at(State.GREETING, why="started", customer=dict(event.customer) if event.customer else None)
+    turn = turn.remembering(phone=True if event.caller_phone else None)
     known = spec.greeting_known if first_name(turn.state.customer) else None
-    greeting = (known or spec.greeting).replace("{question}", "")
-    return turn.saying(greeting).saying(spec.disclosure).asking("help", spec.talk.help)
+    turn = turn.saying((known or spec.greeting).replace("{question}", ""))
+    for line in spec.greeting_facts if known else ():
+        turn = turn.saying(line) if all(turn.values().get(name) for name in placeholders(line)) else turn
+    turn = turn.saying(spec.disclosure)
+    if spec.send_everything_to_people:
+        return escalated(turn, EscalationReason.HUMAN_SWITCH)
+    if spec.direction == "outbound":
+        return outbound.opened(turn, event)
+    if not turn.flow.is_open(turn.now):
+        turn = turn.saying(spec.after_hours.greeting) if spec.after_hours.greeting else turn
+        if spec.after_hours.calls == "people":
+            return escalated(turn, EscalationReason.AFTER_HOURS)
+    return turn.asking("help", spec.talk.help)
 
 
-def _resumed(turn: Turn) -> Turn:
+def _resumed(turn: Turn, event: Started) -> Turn:
     """Go on where the call was. Tools that were running are run again: one that has acted returns what it did."""
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
-    waiting, turn = turn.state.pending, replace(turn, state=replace(turn.state, pending=()))
-    turn = turn.at(turn.state.state, why="resumed")
-    if turn.flow.spec.booking.booking_tool in waiting and all(name in turn.slots for name in SLOT_NAMES):
-        return booking.answered_confirmation(turn, Understood(said="", yes=True)) or turn
-    if turn.flow.spec.booking.availability_tool in waiting and "preferred_date" in turn.slots:
-        return booking.advance(turn)
-    return turn.saying("{question}")
+    if event.returning(turn.state):
+        return back_from(turn, str(event.variables.get("handoff")), int(event.variables["handoff_attempt"]))
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
+    running, turn = turn.running(), replace(turn, state=replace(turn.state, pending=()))
+    turn = turn.at(turn.state.state, why="resumed").remembering(running=None)
+    for call in running:
+        turn = turn.calling(call["name"], call["arguments"])
+    return turn if running else turn.saying("{question}")
 
 
 def _quiet(turn: Turn) -> Turn:
     """Nobody speaks: re-prompt, again, then goodbye. While a tool runs the caller is told so."""
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     count, talk = turn.state.idle_count + 1, turn.flow.spec.talk
     turn = turn.at(turn.state.state, why=f"quiet {count}", idle_count=count)
     if count > len(talk.quiet):
@@ -133,24 +152,73 @@ def _quiet(turn: Turn) -> Turn:
 
 
 def _returned(turn: Turn, event: ToolReturned) -> Turn:
-    spec = turn.flow.spec.booking
-    pending = list(turn.state.pending)
-    if event.name in pending:
-        pending.remove(event.name)
-    turn = replace(turn, state=replace(turn.state, pending=tuple(pending)))
-    if turn.state.escalation_reason:
-        return escalated(turn, turn.state.escalation_reason)
+    awaited, turn = event.name in turn.state.pending, turn.without(event.name)
+    if leaving(turn):
+        return escalated(turn, turn.state.escalation_reason or POLICY)
     if event.name == "lookup_customer":
         customer = dict(event.data) if event.ok else turn.state.customer
         return turn.at(turn.state.state, why="customer", customer=customer)
-    if event.name not in {spec.availability_tool, spec.booking_tool}:
-        return turn.at(turn.state.state, why=f"{event.name} returned")
-    if event.ok:
-        return (
-            results.slots_returned(turn, event) if event.name == spec.availability_tool else results.booked(turn, event)
-        )
-    mended = results.not_booked(turn, event)
-    return mended if mended is not None else _failed(turn, event)
+    if not awaited and event.name not in prompt.allowed_tools(turn) and (not event.ok or not prompt.told_to(turn)):
+        return turn.at(turn.state.state, why=f"{event.name} was not asked for")
+    spec = turn.flow.spec
+    if event.name == spec.second_fact.tool:
+        return second_fact.checked(turn, event)
+    if not event.ok and event.data.get("reason") == second_fact.NEEDED:
+        return second_fact.asked_for(turn, event)
+    if event.data.get("next") in {"handoff", "hangup"} and event.ok:
+        return _left(turn, event)
+    if event.name == spec.appointments.confirm_tool and (event.ok or event.data.get("reason") in FAULTS):
+        return outbound.confirmed(turn, event)
+    if event.name == spec.errands.message_tool and event.data.get("reason") == "not_a_number":
+        return errands.message_taken(turn, event)
+    if event.name in spec.tools and not awaited:
+        # The shop's own: what it has to say is said, and the conversation stays where it was.
+        turn = turn.at(turn.state.state, why=f"{event.name} {'returned' if event.ok else 'refused'}")
+        return turn.saying_text(results.message(event.data)).saying("{question}")
+    if event.name == spec.errands.vin_tool and awaited:
+        return errands.vin_decoded(turn, event)
+    if event.name == spec.errands.text_tool and (event.ok or results.message(event.data)):
+        return errands.text_sent(turn, event)
+    if not event.ok:
+        mended = _mended(turn, event)
+        return mended if mended is not None else _failed(turn, event)
+    return _succeeded(turn, event)
+
+
+def _left(turn: Turn, event: ToolReturned) -> Turn:
+    """A model has decided that a person is needed, or that all is said."""
+    if event.data["next"] == "hangup":
+        return closed(turn, turn.flow.spec.closing, "the model ends the call")
+    known = {reason.value for reason in EscalationReason}
+    reason = event.data.get("reason")
+    return escalated(turn, reason if reason in known else POLICY)
+
+
+def _mended(turn: Turn, event: ToolReturned) -> Turn | None:
+    """A refusal that the caller can do something about, or has to be told; None when it is a failure."""
+    spec = turn.flow.spec
+    if event.name in {spec.booking.availability_tool, spec.booking.booking_tool, spec.appointments.move_tool}:
+        mended = results.not_booked(turn, event)
+        if mended is not None or event.name != spec.appointments.move_tool:
+            return mended
+    if event.data.get("reason") in FAULTS or not results.message(event.data):
+        return None
+    return changes.refused(turn, event)
+
+
+def _succeeded(turn: Turn, event: ToolReturned) -> Turn:
+    spec = turn.flow.spec
+    done: Mapping[str, Callable[[Turn, ToolReturned], Turn]] = {
+        spec.booking.availability_tool: results.slots_returned,
+        spec.booking.booking_tool: results.booked,
+        spec.appointments.move_tool: results.booked,
+        spec.appointments.upcoming_tool: changes.listed,
+        spec.appointments.cancel_tool: changes.cancelled,
+        spec.errands.message_tool: errands.message_taken,
+    }
+    if event.name in done:
+        return done[event.name](turn, event)
+    return turn.at(turn.state.state, why=f"{event.name} returned")
 
 
 def _failed(turn: Turn, event: ToolReturned) -> Turn:
@@ -162,6 +230,6 @@ def _failed(turn: Turn, event: ToolReturned) -> Turn:
     said = results.message(event.data)
     turn = turn.saying_text(said) if said else turn.saying(talk.tool_failed)
     if failures >= FAILURES:
-        return escalated(turn, TOOL_FAILED)
+        return escalated(turn, EscalationReason.TOOL_FAILED)
     turn = turn.at(turn.state.state, why=f"{event.name} failed").saying(talk.retry)
     return turn.calling(event.name, event.arguments)

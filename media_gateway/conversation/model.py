@@ -21,6 +21,23 @@ class State(StrEnum):
     ESCALATION = "escalation"
 
 
+class EscalationReason(StrEnum):
+    """Why a person is fetched."""
+
+    MANAGER_REQUEST = "manager_request"
+    ANGER = "anger"
+    COMPLAINT = "complaint"
+    EMERGENCY = "emergency"
+    POLICY = "policy"
+    """The shop leaves this to people, or the caller could not be verified."""
+    REPEATED_MISUNDERSTANDING = "repeated_misunderstanding"
+    TOOL_FAILED = "tool_failed"
+    AFTER_HOURS = "after_hours"
+    """The flow's file sends every call to people while the shop is closed."""
+    HUMAN_SWITCH = "human_switch"
+    """The flow's file sends every call to people now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListeningProfile:
     """How to listen in a state. `patience_ms`: silence after words that ends the turn; `dtmf`: are keys an answer;
@@ -76,11 +93,21 @@ class ConversationState:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The call is connected. `customer` is the caller's record if their number is known (a hint, not a proof)."""
+    """The call is connected. `customer` is the caller's record if their number is known (a hint, not a proof).
+    `variables` came with the call: what a call that we place is about (`appointment`, `items`, `first_name`, ...);
+    `handoff` and `handoff_attempt` among them say that it is back from a person, and how that went
+    (`media_gateway.telephony.handoff`)."""
 
     now: str
     caller_phone: str | None = None
     customer: Mapping[str, Any] | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    direction: Literal["inbound", "outbound"] = "inbound"
+
+    def returning(self, state: ConversationState) -> bool:
+        """Is the caller back from a person, and the conversation has not been told yet?"""
+        attempt, told = self.variables.get("handoff_attempt"), state.memory.get("handoff_attempt")
+        return isinstance(attempt, int) and attempt > (told if isinstance(told, int) else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +146,14 @@ class Quiet:
     now: str
 
 
-Input = Started | HeardText | HeardDigits | ToolReturned | Quiet
+@dataclass(frozen=True, slots=True)
+class VoicemailReached:
+    """An answering machine took our call, and it records now."""
+
+    now: str
+
+
+Input = Started | HeardText | HeardDigits | ToolReturned | Quiet | VoicemailReached
 
 
 # --- what the manager answers --------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from media_gateway.conversation import booking
+from media_gateway.conversation import booking, speech
 from media_gateway.conversation.model import State, ToolReturned
 from media_gateway.conversation.turn import Turn, as_times
 
@@ -28,9 +28,18 @@ def booked(turn: Turn, event: ToolReturned) -> Turn:
     data = {name: event.data.get(name) or event.arguments.get(name) for name in ("service_type", "date", "time")}
     names = {"service_type": "service_type", "date": "preferred_date", "time": "preferred_time"}
     turn = turn.with_slots(**{names[key]: value for key, value in data.items() if isinstance(value, str)})
-    appointment = {**data, "appointment_id": event.data.get("appointment_id")}
-    turn = turn.remembering(appointment=appointment, free=None, offered=None, part=None, failures=None)
-    turn = turn.at(State.CLOSING, why="booked").saying(turn.flow.spec.booking.booked)
+    before = turn.memory.get("appointment") or {}
+    key = event.data.get("appointment_id") or event.arguments.get("appointment_id")
+    appointment = {**before, **{name: value for name, value in data.items() if isinstance(value, str)}}
+    appointment["appointment_id"] = key if isinstance(key, str) else None
+    moved = turn.memory.get("moving")
+    turn = turn.remembering(appointment=appointment, free=None, offered=None, part=None, failures=None, moving=None)
+    line = turn.flow.spec.appointments.moved if moved else turn.flow.spec.booking.booked
+    turn = turn.with_slots(outcome="moved") if moved else turn
+    turn = turn.remembering(wanting=None).at(State.CLOSING, why="moved" if moved else "booked").saying(line)
+    reference = event.data.get("reference")
+    if turn.flow.spec.booking.reference and isinstance(reference, str) and reference.isascii() and not moved:
+        turn = turn.saying(turn.flow.spec.booking.reference, reference=speech.say_digits(reference))
     return turn.asking(booking.ANYTHING_ELSE, turn.flow.spec.talk.anything_else)
 
 

@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping
 from datetime import time
 from decimal import Decimal
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-PLACEHOLDERS = frozenset(
-    {"shop", "address", "phone", "first_name", "services", "service", "date", "time", "when", "times", "hours"}
-    | {"price", "prices", "question"}
+from media_gateway.conversation.lines import Key, Line, Lines, Part, Pattern, Word, Zone
+from media_gateway.conversation.model import EscalationReason
+from media_gateway.conversation.sections import (
+    AfterHours,
+    Appointments,
+    Callee,
+    Errands,
+    Followup,
+    Items,
+    Listening,
+    Profiles,
+    Reminder,
+    SecondFact,
 )
+
 SLOT_NAMES = ("service_type", "preferred_date", "preferred_time")
-
-
-def _line(text: str) -> str:
-    """A spoken line: plain placeholders only, and only known ones."""
-    try:
-        fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(text) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"{error}; write {{{{ for a brace that is to be spoken") from error
-    for name, spec, how in fields:
-        if name not in PLACEHOLDERS or spec or how:
-            raise ValueError(f"unknown placeholder {{{name}}}; there are: {', '.join(sorted(PLACEHOLDERS))}")
-    return text
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError) as error:
-        raise ValueError(f"no such time zone: {name}; write it like America/New_York") from error
-    return name
 
 
 def _day(value: object) -> object:
@@ -57,22 +38,9 @@ def _day(value: object) -> object:
     return {"opens": found[1], "closes": found[2]}
 
 
-Line = Annotated[str, Field(min_length=1), AfterValidator(_line)]
-Lines = Annotated[tuple[Line, ...], Field(min_length=1)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Part(BaseModel):
-    """Every mapping of the file: unknown keys are mistakes, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Shop(Part):
     name: Word
-    timezone: Annotated[str, AfterValidator(_zone)]
+    timezone: Zone
     address: Word
     phone: Word | None = None
 
@@ -121,15 +89,24 @@ class Service(Part):
     price: Annotated[Decimal, Field(ge=0)] | None = None
 
 
+Action = Literal[
+    "book", "move", "cancel", "upcoming", "answer", "escalate", "message", "vin", "text_me",  # what callers want
+    "affirm", "deny", "repeat", "abandon", "goodbye", "done", "hello",  # what people say
+    "right_person", "wrong_person", "voicemail", "happy", "acknowledge", "dispute", "explain",  # when we call
+]  # fmt: skip
+
+
 class Intent(Part):
     """`examples` match when their telling words are said in a row; `patterns` are regular expressions on lower-case
     words without punctuation."""
 
-    action: Literal["book", "answer", "escalate", "affirm", "deny", "repeat", "abandon", "goodbye", "done", "hello"]
+    action: Action
     examples: tuple[Word, ...] = ()
     patterns: tuple[Pattern, ...] = ()
     answer: Line | None = None
-    reason: Key | None = None
+    reason: EscalationReason | None = None
+    say: Line | None = None
+    """With `escalate`: what is said first (in an emergency: whom to call)."""
 
     @model_validator(mode="after")
     def _complete(self) -> Intent:
@@ -137,15 +114,11 @@ class Intent(Part):
             raise ValueError("give examples or patterns, else nobody can ever say it")
         if (self.action == "answer") != (self.answer is not None):
             raise ValueError("`answer` goes with `action: answer`, and only with it")
+        if self.say and self.action != "escalate":
+            raise ValueError("`say` goes with `action: escalate`, and only with it")
         if (self.action == "escalate") != (self.reason is not None):
             raise ValueError("`reason` goes with `action: escalate`, and only with it")
         return self
-
-
-class Listening(Part):
-    patience_ms: Annotated[int, Field(ge=100, le=10_000)] = 600
-    dtmf: bool = True
-    keyterms: tuple[Word, ...] = ()
 
 
 class Slot(Part):
@@ -166,6 +139,7 @@ class Booking(Part):
     change: Line
     working: Line
     booked: Line
+    reference: Line | None = None
     price_unknown: Line
     abandoned: Line
     availability_tool: Key = "get_available_slots"
@@ -173,8 +147,18 @@ class Booking(Part):
 
 
 class Escalation(Part):
+    """Handing over to a person. `number` is who takes this flow's callers (else HANDOFF_NUMBER does); with `warm` they
+    hear what it is about and press 1, with `cold` the caller is put through as soon as they answer. `unavailable` is
+    said when the caller is back because nobody took the call, `ended` when the person has hung up."""
+
     say: Line
     waiting: Line
+    unavailable: Line = (
+        "I am sorry, nobody can take your call right now. Shall I take a message, so that somebody can call you back?"
+    )
+    ended: Line = "Is there anything else I can do for you?"
+    number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$")] | None = None
+    mode: Literal["warm", "cold"] = "warm"
 
 
 class Talk(Part):
@@ -190,25 +174,47 @@ class Talk(Part):
     retry: Line
 
 
+Purpose = Literal["booking", "reminder", "followup", "driver_check"]
+ClosedDay = Annotated[str, Field(pattern=r"^(\d{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
+"""A day on which the shop is closed whatever the week says: "2026-11-26", or "12-25" for every year."""
+
+
 class FlowSpec(Part):
     """One flow file."""
 
     name: Key
     direction: Literal["inbound", "outbound"] = "inbound"
     shop: Shop
+    purpose: Purpose = "booking"
+    send_everything_to_people: bool = False
     hours: Week
+    closed_days: tuple[ClosedDay, ...] = ()
+    after_hours: AfterHours = AfterHours()
     greeting: Line
     greeting_known: Line | None = None
+    greeting_facts: tuple[Line, ...] = ()
+    """Said to a known caller; a line that lacks a fact is left out."""
     disclosure: Line
+    callee: Callee | None = None
+    voicemail: Line | None = None
     services: Annotated[tuple[Service, ...], Field(min_length=1)]
     intents: Annotated[Mapping[Key, Intent], Field(min_length=1)]
     slots: Mapping[Literal["service_type", "preferred_date", "preferred_time"], Slot]
     listening: Listening = Listening()
+    listening_for: Profiles = Profiles()
     booking: Booking
+    appointments: Appointments
+    second_fact: SecondFact
+    errands: Errands
+    reminder: Reminder | None = None
+    followup: Followup | None = None
+    items: Items | None = None
     escalation: Escalation
     talk: Talk
     closing: Line
     instructions: Word | None = None
+    tools: tuple[Key, ...] = ()
+    """Tools of the shop's own that a model may ask for while the caller's wish is open."""
 
     @model_validator(mode="after")
     def _whole(self) -> FlowSpec:
@@ -221,6 +227,11 @@ class FlowSpec(Part):
             raise ValueError(f"services: {', '.join(twice)} listed twice")
         actions = {intent.action for intent in self.intents.values()}
         wanted = {"book", "affirm", "deny", "escalate"} - actions
+        if self.direction == "outbound" and not (self.callee and self.voicemail):
+            raise ValueError("a flow that calls people needs `callee:` and `voicemail:`")
+        section = {"reminder": self.reminder, "followup": self.followup, "driver_check": self.items}
+        if self.purpose in section and section[self.purpose] is None:
+            raise ValueError(f"purpose {self.purpose} needs its section: reminder:, followup: or items:")
         if wanted:
             raise ValueError(f"intents: none with the action {', '.join(sorted(wanted))}")
         return self

@@ -26,6 +26,11 @@ def say_date(day: date, today: date) -> str:
     return f"on {weekday}, {month} {number}{year}"
 
 
+def say_year(day: date) -> str:
+    """ "twenty nineteen"."""
+    return str(num2words(day.year, to="year"))
+
+
 def say_time(moment: time, *, half: bool = True) -> str:
     """ "two in the afternoon", "nine thirty in the morning", "noon"; `half` False leaves the part of the day out."""
     if moment == time(12):
@@ -91,6 +96,17 @@ def listed(items: Sequence[str], last: str) -> str:
     if len(items) < 3:
         return f" {last} ".join(items)
     return f"{', '.join(items[:-1])}, {last} {items[-1]}"
+
+
+def say_count(count: int, name: str) -> str:
+    """ "one item", "three items"."""
+    return f"{num2words(count)} {name}{'' if count == 1 else 's'}"
+
+
+def say_digits(digits: str) -> str:
+    """ "four zero seven, one one two"."""
+    words = [num2words(int(digit)) for digit in digits if digit.isdigit()]
+    return ", ".join(" ".join(words[at : at + 3]) for at in range(0, len(words), 3))
 
 
 def fill(line: str, values: Mapping[str, str]) -> str:

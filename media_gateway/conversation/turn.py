@@ -14,6 +14,7 @@ from media_gateway.conversation.model import ConversationState, State, ToolCall
 
 T = TypeVar("T")
 NAME_LIMIT = 40
+_NAMES = ("first_name", "name", "customer_name", "driver_name", "driverName")
 PRICES = 3
 
 
@@ -73,7 +74,22 @@ class Turn:
     def calling(self, name: str, arguments: Mapping[str, Any]) -> Turn:
         """Run a tool; its result is awaited."""
         state = replace(self.state, pending=(*self.state.pending, name))
-        return replace(self, state=state, tools=(*self.tools, ToolCall(name, arguments)))
+        running = [*self.running(), {"name": name, "arguments": dict(arguments)}]
+        return replace(self, state=state, tools=(*self.tools, ToolCall(name, arguments))).remembering(running=running)
+
+    def running(self) -> list[dict[str, Any]]:
+        """The calls whose results are awaited: another instance that takes over runs them again."""
+        kept = self.memory.get("running") or ()
+        return [call for call in kept if call["name"] in self.state.pending]
+
+    def without(self, name: str) -> Turn:
+        """The result of a tool has come."""
+        pending, running = list(self.state.pending), self.running()
+        if name in pending:
+            pending.remove(name)
+        first = next((index for index, call in enumerate(running) if call["name"] == name), len(running))
+        running = running[:first] + running[first + 1 :]
+        return replace(self, state=replace(self.state, pending=tuple(pending))).remembering(running=running or None)
 
     def values(self) -> dict[str, str]:
         """What the placeholders of lines stand for, as far as it is known now."""
@@ -89,7 +105,15 @@ class Turn:
             "hours": speech.say_week([self.flow.opens(day_) for day_ in range(7)]),
             "prices": prices(self.flow, service.key if service else None),
             "question": str(self.memory.get("question") or spec.talk.help),
+            **facts(self.state.customer, today),
         }
+        items, report = self.memory.get("items") or (), self.memory.get("report") or ()
+        if len(report) < len(items):
+            known["item"] = items[len(report)]["description"]
+        if not service and "service_type" in self.slots:
+            known["service"] = service_words(self.flow, self.slots["service_type"])
+        if appointment := self.memory.get("appointment"):
+            known["appointment"] = appointment_words(self.flow, appointment, today)
         if service:
             known["service"] = article(service.say)
             known["price"] = speech.say_price(service.price) if service.price is not None else ""
@@ -106,6 +130,50 @@ class Turn:
 
     def clock(self) -> time | None:
         return _iso(time.fromisoformat, self.slots.get("preferred_time"))
+
+
+def facts(customer: Mapping[str, Any] | None, today: date) -> dict[str, str]:
+    """What a known caller is greeted with; what is not on file is not among them."""
+    record = customer or {}
+    since, last = (_iso(date.fromisoformat, record.get(name)) for name in ("customer_since", "last_service"))
+    vehicle = _words(record.get("vehicle"))
+    said = {
+        "vehicle": vehicle,
+        "customer_since": f"{since:%B} {speech.say_year(since)}" if since else "",
+        "last_service": speech.say_date(last, today) if last else _words(record.get("last_service")),
+    }
+    return {name: words for name, words in said.items() if words}
+
+
+def _words(value: object) -> str:
+    """A value from outside as words that can be said."""
+    return " ".join(value.split())[:NAME_LIMIT] if isinstance(value, str) else ""
+
+
+def as_appointment(value: object) -> dict[str, str] | None:
+    """A usable appointment from outside: `appointment_id`, `date`, `time`, `service_type`; None when it is not one."""
+    record = value if isinstance(value, Mapping) else {}
+    day, clock = _iso(date.fromisoformat, record.get("date")), _iso(time.fromisoformat, record.get("time"))
+    key = record.get("appointment_id") or record.get("id")
+    if day is None or clock is None or not isinstance(key, str):
+        return None
+    service = _words(record.get("service_type") or record.get("service"))
+    found = {"appointment_id": key, "date": day.isoformat(), "time": clock.strftime("%H:%M"), "service_type": service}
+    return {name: text for name, text in found.items() if text}
+
+
+def service_words(flow: Flow, key: str) -> str:
+    """ "an oil change", for a service that the flow knows and for one that it does not."""
+    service = flow.service(key)
+    words = service.say if service else _words(key.replace("_", " "))
+    return article(words) if words else "your appointment"
+
+
+def appointment_words(flow: Flow, appointment: Mapping[str, Any], today: date) -> str:
+    """ "an oil change, tomorrow, Saturday the twenty-first, at two in the afternoon"."""
+    day, clock = _iso(date.fromisoformat, appointment.get("date")), _iso(time.fromisoformat, appointment.get("time"))
+    service = service_words(flow, str(appointment.get("service_type") or ""))
+    return f"{service}, {speech.say_when(day, clock, today)}" if day and clock else service
 
 
 def _iso(read: Callable[[str], T], value: object) -> T | None:
@@ -129,7 +197,7 @@ def as_times(values: object) -> tuple[str, ...]:
 def first_name(customer: Mapping[str, Any] | None) -> str:
     """The name to greet with: letters only, since it comes from outside and is said and shown."""
     record = customer or {}
-    name = record.get("first_name") or record.get("name") or ""
+    name = next((record[key] for key in _NAMES if isinstance(record.get(key), str)), "")
     words = str(name).split()
     return "".join(letter for letter in words[0] if letter.isalpha() or letter in "'-")[:NAME_LIMIT] if words else ""
 

@@ -15,11 +15,32 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _QUERY: Mapping[str, tuple[str, ...]] = {
     "/api/v1/calls": ("status", "flow", "q", "from", "to", "cursor", "limit"),
     "/api/v1/calls/{call_id}/events": ("after", "limit"),
+    "/api/v1/messages": ("cursor", "limit"),
 }
-_BODIES: Mapping[str, Mapping[str, str]] = {
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "/api/v1/calls": ("Idempotency-Key",),
+    "/driver_data/call-elevenlabs": ("Idempotency-Key",),
+}
+_ITEM = {
+    "type": "object",
+    "required": ["type", "description"],
+    "properties": {"type": {"enum": ["violation", "reminder"]}, "description": {"type": "string"}},
+}
+_BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
     "/auth/login": {"username": "string", "password": "string"},
     "/auth/demo": {"code": "string"},
     "/api/v1/demo/say": {"call_id": "string", "text": "string"},
+    "/api/v1/calls": {
+        "to": {"type": "string", "description": "E.164, like +14155550123"},
+        "flow": "string",
+        "variables": {"type": "object", "default": {}, "description": "What the flow is told of this call"},
+    },
+    "/driver_data/call-elevenlabs": {
+        "driverId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "driverName": "string",
+        "phoneNumber": {"type": "string", "description": "E.164, like +14155550123"},
+        "violations": {"type": "array", "minItems": 1, "items": _ITEM},
+    },
 }
 _ERROR = {
     "type": "object",
@@ -41,7 +62,7 @@ def document(routes: Iterable[BaseRoute], *, base_url: str, version: str) -> dic
         if not isinstance(route, Route) or route.path == "/":
             continue
         for method in sorted((route.methods or set()) - {"HEAD"}):
-            paths.setdefault(route.path, {})[method.lower()] = _operation(route.path, route.endpoint)
+            paths.setdefault(route.path, {})[method.lower()] = _operation(method, route.path, route.endpoint)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Callboard media gateway", "version": version},
@@ -57,11 +78,14 @@ def document(routes: Iterable[BaseRoute], *, base_url: str, version: str) -> dic
     }
 
 
-def _operation(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
+def _operation(method: str, path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
     names = _PARAMETER.findall(path)
     text = {"type": "string"}
     parameters = [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
-    parameters += [{"name": name, "in": "query", "schema": text} for name in _QUERY.get(path, ())]
+    parameters += [{"name": name, "in": "query", "schema": text} for name in _QUERY.get(path, ()) if method == "GET"]
+    parameters += [
+        {"name": name, "in": "header", "schema": text} for name in _HEADERS.get(path, ()) if method == "POST"
+    ]
     operation: dict[str, Any] = {
         "summary": (inspect.getdoc(endpoint) or "").split("\n")[0],
         "responses": {
@@ -74,12 +98,12 @@ def _operation(path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
     }
     if parameters:
         operation["parameters"] = parameters
-    if path in _BODIES:
+    if path in _BODIES and method == "POST":
         fields = _BODIES[path]
         schema = {
             "type": "object",
-            "required": list(fields),
-            "properties": {name: {"type": kind} for name, kind in fields.items()},
+            "required": [n for n, kind in fields.items() if isinstance(kind, str) or "default" not in kind],
+            "properties": {n: {"type": kind} if isinstance(kind, str) else kind for n, kind in fields.items()},
         }
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if path.startswith(_VENDOR):

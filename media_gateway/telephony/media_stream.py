@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.auth.model import AuthError
 from media_gateway.auth.tokens import Tokens
+from media_gateway.telephony import handoff
 from media_gateway.telephony import media_protocol as wire
 from media_gateway.telephony.flood import Allowance
 from media_gateway.telephony.line import SocketLine
@@ -113,6 +114,8 @@ class MediaStream:
             caller_phone=call.caller_phone,
             flow=call.flow,
             resumed=claims.resumed,
+            direction=call.direction,
+            variables={**(call.metadata.get("variables") or {}), **handoff.told(call.metadata)},
         )
 
     async def _carry(self, ws: WebSocket, protocol: wire.MediaProtocol, session: Session, line: SocketLine) -> None:

@@ -7,7 +7,7 @@ so politely and puts the caller through to a human if there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -22,24 +22,24 @@ from starlette.routing import Route
 from media_gateway.auth.tokens import Tokens
 from media_gateway.http_errors import ApiError
 from media_gateway.telephony import media_stream, twiml
+from media_gateway.telephony.forms import MAX_FORM, verified, xml
+from media_gateway.telephony.handoff_routes import Handoffs
 from media_gateway.telephony.sessions import Sessions
-from media_gateway.telephony.signature import BadForm, Signatures, parse_form
+from media_gateway.telephony.signature import Signatures
 from realtime.bus.port import Bus, BusMessage, PublishFailed
 from realtime.call import Call, Status
 from realtime.clock import Clock, iso, utcnow
 from realtime.events import Draft, EventType
 from realtime.join import join
 from realtime.journal import Journal, Plan, UnknownCall
-from realtime.paths import is_id
 from realtime.stores.port import StoreUnavailable
 
-MAX_FORM = 64 * 1024
 MAX_RESUMES = 5
 """New streams a call gets after streams that ended for reasons not ours."""
 SORRY = "I am sorry, we cannot take your call right now. Please call again in a few minutes. Goodbye."
 BUSY = "I am sorry, all lines are busy right now. Please call again in a few minutes. Goodbye."
-_CALL_SID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FLOW = re.compile(r"[a-z0-9_-]{1,64}")
+_INTENT = re.compile(r"[0-9a-f]{40}")
 _E164 = re.compile(r"\+[0-9]{5,15}")
 _log = structlog.get_logger()
 Direction = Literal["inbound", "outbound"]
@@ -55,9 +55,13 @@ class Webhooks:
     bus: Bus
     sessions: Sessions
     socket_base_url: str
+    handoffs: Handoffs
     handoff_number: str | None = None
+    """Rung without further ado when the call cannot be served at all."""
     noticed: Callable[[Call], None] = lambda call: None
     """Told of every head that was written here, so that dashboards need not wait for the feed."""
+    appeared: Callable[[str, str], Awaitable[Call | None]] | None = None
+    """Told of the intent and the CallSid of a call that we placed, whoever hears of it first."""
     clock: Clock = utcnow
 
     def routes(self) -> list[Route]:
@@ -81,37 +85,27 @@ class Webhooks:
 
     async def resume(self, request: Request) -> Response:
         """What follows a stream: what its session had decided, else a new stream."""
-        form = await self._verified(request)
+        form = await verified(request, self.signatures)
         call_id = form["CallSid"]
         try:
             before = await self.journal.find(call_id)
             if before is None:
                 _log.warning("resume_unknown_call", call_id=call_id)
-                return _xml(twiml.goodbye(SORRY))
+                return xml(twiml.goodbye(SORRY))
             if before.next == "handoff":
-                return await self._hand_off(before)
+                return await self.handoffs.begin(before)
             if before.next == "hangup" or before.status.terminal:
-                return _xml(twiml.hangup())
+                return xml(twiml.hangup())
             appended = await self.journal.update(before.call_id, _resumed)
         except (StoreUnavailable, UnknownCall):
             _log.exception("resume_failed", call_id=call_id)
-            return _xml(twiml.handoff(self.handoff_number))
+            return xml(twiml.handoff(self.handoff_number))
         self.noticed(appended.call)
         resumes = _resumes(appended.call)
         _log.info("call_resumed", call_id=before.call_id, resumes=resumes)
         if resumes > MAX_RESUMES:
-            return _xml(twiml.handoff(self.handoff_number))
+            return xml(twiml.handoff(self.handoff_number))
         return self._stream(appended.call, resumed=True)
-
-    async def _hand_off(self, call: Call) -> Response:
-        """To a human, and the journal says so."""
-        outcome = "unavailable" if self.handoff_number is None else "dialled"
-        _log.info("handoff", call_id=call.call_id, outcome=outcome)
-        data = {"outcome": outcome, "to": self.handoff_number}
-        draft = Draft(EventType.HANDOFF, data, EventType.HANDOFF.value, iso(self.clock()))
-        appended = await self.journal.append(call.call_id, (draft,))
-        self.noticed(appended.call)
-        return _xml(twiml.handoff(self.handoff_number))
 
     async def status(self, request: Request) -> Response:
         """How a call is getting on (status callback)."""
@@ -122,10 +116,10 @@ class Webhooks:
         return await self._publish(request, "amd")
 
     async def _answer(self, request: Request, direction: Direction) -> Response:
-        form = await self._verified(request)
+        form = await verified(request, self.signatures)
         if self.sessions.full:
             _log.warning("call_refused", call_id=form["CallSid"], reason="max_calls")
-            return _xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(BUSY))
+            return xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(BUSY))
         flow = request.query_params.get("flow")
         if flow is not None and not _FLOW.fullmatch(flow):
             raise ApiError(422, "flow must be a flow's name", fix="Name a flow that exists, such as ?flow=booking.")
@@ -136,17 +130,24 @@ class Webhooks:
             iso(self.clock()),
         )
         try:
+            await self._intended(request, form)
             call = await self.journal.open(_new_call(form, direction, flow), (ringing,))
         except StoreUnavailable:
             _log.exception("call_not_opened", call_id=form["CallSid"])
-            return _xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(SORRY))
+            return xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(SORRY))
         if call.status.terminal:
-            return _xml(twiml.hangup())
+            return xml(twiml.hangup())
         self.noticed(call)
         # Asked again about a call that has had its stream (its first answer got lost, or Twilio retries): it goes on.
         answer = self._stream(call, resumed=call.owner_term > 0)
         answer.background = BackgroundTask(self._join, call)
         return answer
+
+    async def _intended(self, request: Request, form: Mapping[str, str]) -> None:
+        """A call that we placed carries its intent wherever Twilio speaks of it. Raises StoreUnavailable."""
+        intent = request.query_params.get("intent")
+        if self.appeared is not None and intent and _INTENT.fullmatch(intent):
+            await self.appeared(intent, form["CallSid"])
 
     async def _join(self, call: Call) -> None:
         """News that came before its call; Twilio need not wait for it."""
@@ -157,36 +158,21 @@ class Webhooks:
 
     def _stream(self, call: Call, *, resumed: bool) -> Response:
         token = self.tokens.stream(call_id=call.call_id, org=call.org, resumed=resumed)
-        return _xml(twiml.stream(self.socket_base_url + media_stream.PATH, token))
+        return xml(twiml.stream(self.socket_base_url + media_stream.PATH, token))
 
     async def _publish(self, request: Request, kind: Literal["status", "amd"]) -> Response:
-        form = await self._verified(request)
+        form = await verified(request, self.signatures)
         message = _news(form, kind, iso(self.clock()))
+        try:
+            await self._intended(request, form)
+        except StoreUnavailable:
+            _log.exception("intent_waits", call_id=form["CallSid"])  # the news waits for its call, as all news does
         try:
             await self.bus.publish(message)
         except PublishFailed as error:
             _log.exception("publish_failed", call_id=form["CallSid"], type=kind)
             raise ApiError(503, "The news could not be passed on; send it again.") from error
         return Response(status_code=204)
-
-    async def _verified(self, request: Request) -> Mapping[str, str]:
-        """The form, once it is known to be Twilio's. Raises ApiError."""
-        try:
-            form = parse_form(await request.body())
-        except BadForm as error:
-            raise ApiError(400, str(error)) from error
-        query = request.scope["query_string"].decode("latin-1")
-        if not self.signatures.webhook(request.scope["path"], query, form, request.headers):
-            raise ApiError(
-                403,
-                "The Twilio signature does not fit.",
-                code="bad_signature",
-                fix="TWILIO_AUTH_TOKEN and PUBLIC_BASE_URL must be those that Twilio uses for this number.",
-            )
-        sid = form.get("CallSid", "")
-        if not _CALL_SID.fullmatch(sid) or not is_id(sid):
-            raise ApiError(422, "CallSid is missing or malformed.")
-        return form
 
 
 def _new_call(form: Mapping[str, str], direction: Direction, flow: str | None) -> Call:
@@ -240,7 +226,3 @@ def _occurred_at(form: Mapping[str, str]) -> str | None:
         return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, TypeError, IndexError, OverflowError):  # the parser of the library lets any of them out
         return None
-
-
-def _xml(body: str) -> Response:
-    return Response(body, media_type="text/xml")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date as Date
 from datetime import time as Time
 from typing import Annotated
 
 from pydantic import Field
 
+from media_gateway.tools.identity import identify
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.tools.router import tool
+from media_gateway.tools.speech import listed, spoken_day, spoken_time, spoken_when
 from realtime.records import appointments, shop
 from realtime.records.appointments import Holder, Refused
 from realtime.records.customers import phone_key
@@ -30,7 +31,7 @@ async def get_available_slots(context: ToolContext, date: Day, service_type: Ser
     if service_type and service is None:
         return _unknown_service(place)
     if not place.grid(date):
-        message = f"We are closed on {date:%A}, {_spoken_day(date)}."
+        message = f"We are closed on {date:%A}, {spoken_day(date)}."
         return ToolResult(ok=True, data={"date": date.isoformat(), "times": [], "open": False, "message": message})
     taken = await appointments.slots_of(context.store, context.org, date)
     others = [slot for slot in taken if not _holder(context).has(slot)]
@@ -47,11 +48,13 @@ async def book_appointment(context: ToolContext, service_type: ServiceType, date
     if service is None:
         return _unknown_service(place)
     at = time.replace(tzinfo=None, second=0, microsecond=0)
-    found = await appointments.book(context.store, context.org, place, _holder(context), service, date, at, context.now)
+    holder = (await identify(context)).holder(context.call_id)
+    found = await appointments.book(context.store, context.org, place, holder, service, date, at, context.now)
     if isinstance(found, Refused):
-        return _refused(found, date, at)
+        return refused(found, date, at)
     data = {
         "appointment_id": found.appointment_id,
+        "reference": found.reference,
         "date": found.date,
         "time": found.time,
         "service_type": found.service_type,
@@ -66,19 +69,21 @@ def _holder(context: ToolContext) -> Holder:
 
 def _unknown_service(place: Shop) -> ToolResult:
     names = [service.say for service in place.services]
-    message = f"We do not offer that. We do {_listed(names, 'and')}."
+    message = f"We do not offer that. We do {listed(names, 'and')}."
     keys = [service.key for service in place.services]
     return ToolResult(ok=False, data={"reason": "unknown_service", "message": message, "services": keys})
 
 
-def _refused(refused: Refused, day: Date, at: Time) -> ToolResult:
-    when = f"{_spoken_time(at)} on {day:%A}, {_spoken_day(day)}"
-    free = [_spoken_time(Time.fromisoformat(one)) for one in refused.alternatives]
+def refused(refused: Refused, day: Date, at: Time) -> ToolResult:
+    """In words, with the nearest free times."""
+    when = spoken_when(day, at)
+    free = [spoken_time(Time.fromisoformat(one)) for one in refused.alternatives]
     said = {
         "closed": f"We are closed at {when}.",
         "in_the_past": f"{when} has already passed.",
+        "canceled": "That appointment is canceled. I can book a new one.",
         "slot_taken": f"{when} is not available."
-        + (f" I could offer {_listed(free, 'or')}." if free else " There is nothing else free that day."),
+        + (f" I could offer {listed(free, 'or')}." if free else " There is nothing else free that day."),
     }[refused.reason]
     data = {"reason": refused.reason, "message": said, "date": day.isoformat()}
     return ToolResult(ok=False, data={**data, "alternatives": list(refused.alternatives)})
@@ -87,18 +92,4 @@ def _refused(refused: Refused, day: Date, at: Time) -> ToolResult:
 def _no_times(day: Date, context: ToolContext) -> str:
     if day < context.now.date():
         return "That day has already passed."
-    return f"There is nothing free on {day:%A}, {_spoken_day(day)}."
-
-
-def _spoken_time(at: Time) -> str:
-    """ "2 PM", "10:30 AM"."""
-    minutes = f":{at.minute:02d}" if at.minute else ""
-    return f"{at.hour % 12 or 12}{minutes} {'AM' if at.hour < 12 else 'PM'}"
-
-
-def _spoken_day(day: Date) -> str:
-    return f"{day:%B} {day.day}"
-
-
-def _listed(items: Sequence[str], last: str) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
+    return f"There is nothing free on {day:%A}, {spoken_day(day)}."

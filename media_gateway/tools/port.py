@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from media_gateway.tools.services import Services
 from realtime.stores.port import DocumentStore, Write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
     """Who the tool acts for. Customer and callee come from here, never from the model's arguments. `now` is the
-    shop's local time, timezone-aware."""
+    shop's local time, timezone-aware. `services` is what there is outside the store."""
 
     org: str
     call_id: str
@@ -21,6 +22,7 @@ class ToolContext:
     customer: Mapping[str, Any] | None
     now: datetime
     store: DocumentStore
+    services: Services = field(default=Services())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

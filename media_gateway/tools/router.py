@@ -19,7 +19,7 @@ import json
 import pkgutil
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_type_hints, overload
 
 import structlog
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 import media_gateway.tools
 from media_gateway.tools.port import ToolContext, ToolResult
+from media_gateway.tools.services import Services
 from realtime.stores.port import Conflict, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 DEADLINE_S = 3.0
 MAX_RESULT = 4096
 """Characters of a result as JSON: more than that nobody can say aloud, and every turn pays for it."""
-_NOT_TOOLS = {"port", "router"}
+_NOT_TOOLS = {"port", "router", "services", "effects"}
 
 ToolFunction = Callable[..., Awaitable[ToolResult]]
 
@@ -105,10 +106,12 @@ def discover() -> list[Tool]:
 
 
 class Router:
-    """The tools of an assistant by name. Without an argument: all there are. Raises ValueError on a name used twice."""
+    """The tools of an assistant by name. Without an argument: all there are. `services` are handed to every tool;
+    without them, those of its context. Raises ValueError on a name used twice."""
 
-    def __init__(self, tools: Iterable[Tool] | None = None) -> None:
+    def __init__(self, tools: Iterable[Tool] | None = None, *, services: Services | None = None) -> None:
         self._tools: dict[str, Tool] = {}
+        self._services = services
         for one in discover() if tools is None else tools:
             if one.name in self._tools:
                 raise ValueError(f"two tools are called {one.name}; rename one")
@@ -131,6 +134,8 @@ class Router:
             checked = wanted.arguments.model_validate(dict(arguments))
         except ValidationError as error:
             return _refusal("invalid_arguments", "Sorry, I did not get all the details right.", problems=_say(error))
+        if self._services is not None:
+            context = replace(context, services=self._services)
         values = {field: getattr(checked, field) for field in wanted.arguments.model_fields}
         try:
             async with asyncio.timeout(wanted.deadline_s):

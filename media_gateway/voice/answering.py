@@ -187,8 +187,9 @@ class Answering:
             "state": after.state.value,
             "intent": after.intent,
             "slots": dict(after.slots),
-            "why": step.directive.why,
             "path": path,
+            "tools": [asdict(call) for call in step.directive.tools],
+            "why": step.directive.why,
             "input": {"kind": type(event).__name__, **asdict(event)},
         }
         self._scribe.note(EventType.STATE_CHANGED, data, change={"conversation_state": after.to_dict()})

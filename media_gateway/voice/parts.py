@@ -16,6 +16,9 @@ from realtime.events import LiveType
 from realtime.journal import Journal
 from realtime.stores.port import DocumentStore
 
+GENERAL_FLOW = "inbound_general"
+"""Who greets a caller who could not be looked up; where there is no such flow, the caller's number decides."""
+
 
 class Conversing(Protocol):
     """The conversation manager of one flow."""
@@ -75,6 +78,10 @@ class Patience:
     """After the end, for what the caller has asked for to be done."""
     lost: float = 5.0
     """For another instance to take over a stream that broke; then the call is over."""
+    verdict: float = 45.0
+    """For the carrier to say whether a human or a machine answered a call of ours (it takes 30 at most)."""
+    look: float = 0.5
+    """Between two looks for that."""
     finish: float = 20.0
     """To write the end of a call."""
 

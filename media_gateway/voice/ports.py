@@ -238,6 +238,9 @@ class StartedStream:
     caller_phone: str | None = None
     flow: str | None = None
     resumed: bool = False
+    direction: Literal["inbound", "outbound"] = "inbound"
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """What a call that we place is about (`Call.metadata["variables"]`)."""
 
 
 class Session(Protocol):

@@ -22,13 +22,14 @@ from media_gateway.conversation.model import (
     Input,
     Quiet,
     Started,
+    VoicemailReached,
 )
 from media_gateway.voice import turns as machine
 from media_gateway.voice.answering import Answering, remembered
 from media_gateway.voice.ear import Ear
 from media_gateway.voice.ending import finish, said
 from media_gateway.voice.mouth import TIMERS, Listener, Mouth, Tap
-from media_gateway.voice.parts import Conversing, Parts
+from media_gateway.voice.parts import GENERAL_FLOW, Conversing, Parts
 from media_gateway.voice.playout import Heard
 from media_gateway.voice.ports import (
     EarsFailed,
@@ -44,6 +45,7 @@ from media_gateway.voice.ports import (
 from media_gateway.voice.ports import Heard as HeardSound
 from media_gateway.voice.scribe import Scribe
 from media_gateway.voice.timers import Timers
+from media_gateway.voice.verdict import who_answered
 from realtime.call import Status
 from realtime.clock import iso
 from realtime.events import EventType, LiveType
@@ -97,6 +99,7 @@ class CallSession:
         self._history: list[Message] = []
         self._tokens = self._shown = self._idles = 0
         self._answerer: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._endpointing_ms = 0
 
     # --- what the socket says ---
@@ -154,7 +157,7 @@ class CallSession:
                 await self._over.wait()
                 await self._close_engines()
                 await self._settle(opening)
-                for task in (scribe, opening, self._answerer):
+                for task in (scribe, opening, self._answerer, self._watcher):
                     if task:
                         task.cancel()
         finally:
@@ -218,7 +221,13 @@ class CallSession:
         """Greet first: the caller is listening. The rest goes on beside it."""
         assert self._group
         customer = await self._look_up()
-        hello = Started(self._parts.local_now(), self._started.caller_phone, customer)
+        hello = Started(
+            self._parts.local_now(),
+            self._started.caller_phone,
+            customer,
+            variables=self._started.variables,
+            direction=self._started.direction,
+        )
         manager = self._parts.choose(self._started.flow, hello)
         self.ear.configure(manager.listening)
         kept = await self._kept() if self._started.resumed else None
@@ -235,15 +244,26 @@ class CallSession:
         turn = self.turns.turn
         self.mouth.begin(turn)
         self._tell(machine.Opened())
-        # To a conversation that is under way a second `Started` means: taken over, go on.
-        self._answering.tell(turn, hello, self._parts.cut_off if kept else "")
+        # To a conversation that is under way a second `Started` means: taken over, go on; or back from a person.
+        cut_off = kept is not None and not hello.returning(kept)
+        self._answering.tell(turn, hello, self._parts.cut_off if cut_off else "")
         self._open_engine(self.mouth)
         self._open_engine(self.ear)
+        if self._started.direction == "outbound":
+            self._watcher = self._group.create_task(self._guard(self._watch()), name="who answered")
         try:
             await self._own(manager)
         except (Fenced, StoreUnavailable, UnknownCall) as problem:
             log.error("manager_init_failed", call_id=self.call_id, problem=type(problem).__name__)
             self._end("lost")
+
+    async def _watch(self) -> None:
+        """A machine that answers gets a message, a fax nothing."""
+        match await who_answered(self._parts, self.call_id):
+            case "voicemail":
+                self._tell(machine.Recording())
+            case "fax":
+                self._end("hangup")
 
     async def _kept(self) -> ConversationState | None:
         """The conversation as another instance left it; its turns, tokens and what was said in it go on from there."""
@@ -260,7 +280,7 @@ class CallSession:
         return ConversationState.from_dict(head.conversation_state) if head and head.conversation_state else None
 
     async def _look_up(self) -> Mapping[str, object] | None:
-        """The caller's record; a slow or failing store means that they are greeted as unknown."""
+        """The caller's record; a slow or failing store means that nobody knows who they are: the general flow."""
         if not self._parts.lookup or not self._started.caller_phone:
             return None
         try:
@@ -268,6 +288,8 @@ class CallSession:
                 return await self._parts.lookup(self._started.org, self._started.caller_phone)
         except (TimeoutError, StoreUnavailable) as problem:
             self._fault("lookup", "store", "timeout", type(problem).__name__)
+            if self._started.direction == "inbound":
+                self._started = replace(self._started, flow=self._started.flow or GENERAL_FLOW)
             return None
 
     async def _own(self, manager: Conversing) -> None:
@@ -363,6 +385,8 @@ class CallSession:
                 self._leave(turn)
             case machine.CommitKeys(turn, digits):
                 self._answer(turn, HeardDigits(digits, self._parts.local_now()), digits)
+            case machine.LeaveMessage(turn):
+                self._answer(turn, VoicemailReached(self._parts.local_now()))
             case machine.Idle(turn):
                 self._idles += 1
                 self._scribe.note(EventType.IDLE, {"turn": turn, "count": self._idles})

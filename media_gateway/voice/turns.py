@@ -125,6 +125,11 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """A machine has answered and records now: what we say next is the message that we leave."""
+
+
+@dataclass(frozen=True, slots=True)
 class GaveUp:
     """An engine that the call cannot do without is gone for good."""
 
@@ -135,8 +140,8 @@ class Stopped:
 
 
 TurnEvent = (
-    Sound | Words | Utterance | Key | Opened | Interruptible | AudioBegan | RanDry | PlayedOut | TimerFired | GaveUp
-    | Stopped
+    Sound | Words | Utterance | Key | Opened | Interruptible | AudioBegan | RanDry | PlayedOut | TimerFired
+    | Recording | GaveUp | Stopped
 )  # fmt: skip
 
 
@@ -163,6 +168,13 @@ class CommitKeys:
 @dataclass(frozen=True, slots=True)
 class Idle:
     """Nobody spoke for the idle time: this turn is ours."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveMessage:
+    """Speak to the machine that records: this turn is ours, and nothing interrupts it."""
 
     turn: int
 
@@ -226,7 +238,7 @@ class Disarm:
     name: str
 
 
-TurnCommand = Commit | CommitKeys | Idle | Hold | Resume | Cut | Ignored | Say | Leave | Arm | Disarm
+TurnCommand = Commit | CommitKeys | Idle | LeaveMessage | Hold | Resume | Cut | Ignored | Say | Leave | Arm | Disarm
 
 
 # --- the machine ---------------------------------------------------------------------------------------------------
@@ -295,6 +307,10 @@ def _step(turns: Turns, event: TurnEvent) -> Next:
             return _played_out(turns)
         case TimerFired(name):
             return _timer(turns, name)
+        case Recording():
+            # What its announcement said was no caller's turn.
+            after = replace(_think(turns), waiting=None, interruptible=False)
+            return after, (Cut(turns.turn, "", caller=False), *_thinking(), LeaveMessage(after.turn))
         case _:
             return turns, ()
 

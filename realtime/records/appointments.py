@@ -2,34 +2,37 @@
 
 `orgs/{org}/slots/{date}T{time}-{bay}` is create-only: whoever creates it has the bay for that half hour, and the store
 lets nobody else. A booking creates all slots it needs and `orgs/{org}/appointments/{id}` in one commit. Functions here
-read and decide; they return the writes, and the caller commits them with the journal's line.
+read and decide; they return the writes, and the caller commits them with the journal's line. What happens to an
+appointment later is in `changes`.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 
 from realtime.clock import iso
-from realtime.paths import digest
+from realtime.records.appointment import path, reference
 from realtime.records.shop import Service, Shop
 from realtime.stores.port import Create, DocumentStore, Query, Write
 
 _MOST_SLOTS = 2000
 _ALTERNATIVES = 3
 
-Reason = Literal["slot_taken", "closed", "in_the_past"]
+Reason = Literal["slot_taken", "closed", "in_the_past", "canceled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a slot is kept for: this call, and the number it comes from where that is known."""
+    """Who a slot is kept for: this call, and the number it comes from where that is known. `phone` is E.164."""
 
     call_id: str
     phone_key: str | None = None
     customer_id: str | None = None
+    phone: str | None = None
 
     def has(self, slot: Mapping[str, Any]) -> bool:
         """True for a slot that this call or this caller booked."""
@@ -45,6 +48,11 @@ class Booked:
     time: str
     service_type: str
     writes: tuple[Write, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """Six digits to say aloud."""
+        return reference(self.appointment_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +87,17 @@ async def book(
     held = next((slot for slot in slots if slot["start"] == start and holder.has(slot)), None)
     if held is not None:
         return Booked(held["appointment_id"], held["date"], held["start"], held["service_type"])
-    if start not in shop.grid(day) and (not shop.grid(day) or not _within(shop, day, start)):
-        return Refused("closed")
-    if datetime.combine(day, at, now.tzinfo) <= now:
-        return Refused("in_the_past")
-    bay = _bay(shop, day, slots, start, service.steps)
-    if bay is None:
-        return Refused("slot_taken", _nearest(free_times(shop, day, slots, now, service.steps), start))
+    bay = refusal(shop, slots, service.steps, day, at, now)
+    if isinstance(bay, Refused):
+        return bay
     return _booking(org, shop, holder, service, day, start, bay, now)
 
 
 def _booking(
     org: str, shop: Shop, holder: Holder, service: Service, day: date, start: str, bay: int, now: datetime
 ) -> Booked:
-    appointment_id = "A" + digest(f"{org}/{holder.call_id}/{day}T{start}-{bay}")[:12]
+    # Not made from what was asked for: the same caller may book, cancel and book the same time again.
+    appointment_id = "A" + secrets.token_hex(6)
     common = {
         "appointment_id": appointment_id,
         "date": day.isoformat(),
@@ -101,20 +106,43 @@ def _booking(
         "call_id": holder.call_id,
         "phone_key": holder.phone_key,
     }
-    taken = tuple(
-        Create(f"orgs/{org}/slots/{day}T{step}-{bay}", {**common, "time": step, "start": start})
-        for step in _steps(shop, day, start, service.steps)
-    )
+    slots = slots_needed(org, shop, common, service.steps, day, start, bay)
+    taken = tuple(Create(slot, data) for slot, data in slots.items())
     record = {
         **common,
+        "reference": reference(appointment_id),
         "time": start,
         "minutes": service.minutes,
         "customer_id": holder.customer_id,
+        "phone": holder.phone,
         "status": "booked",
         "created_at": iso(now),
     }
-    appointment = Create(f"orgs/{org}/appointments/{appointment_id}", record)
+    appointment = Create(path(org, appointment_id), record)
     return Booked(appointment_id, day.isoformat(), start, service.key, (*taken, appointment))
+
+
+def slots_needed(
+    org: str, shop: Shop, common: Mapping[str, Any], steps: int, day: date, start: str, bay: int
+) -> dict[str, dict[str, Any]]:
+    """The documents by path that keep `bay` from `start` on for `steps` half hours."""
+    return {
+        f"orgs/{org}/slots/{day}T{step}-{bay}": {**common, "time": step, "start": start}
+        for step in _steps(shop, day, start, steps)
+    }
+
+
+def refusal(
+    shop: Shop, slots: Sequence[Mapping[str, Any]], steps: int, day: date, at: time, now: datetime
+) -> Refused | int:
+    """Why nothing can start then, or the bay that it can have. Pure; `now` is local time."""
+    start = at.strftime("%H:%M")
+    if start not in shop.grid(day) and (not shop.grid(day) or not _within(shop, day, start)):
+        return Refused("closed")
+    if datetime.combine(day, at, now.tzinfo) <= now:
+        return Refused("in_the_past")
+    bay = _bay(shop, day, slots, start, steps)
+    return bay or Refused("slot_taken", _nearest(free_times(shop, day, slots, now, steps), start))
 
 
 def _to_come(shop: Shop, day: date, now: datetime) -> tuple[str, ...]:

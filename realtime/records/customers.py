@@ -13,7 +13,7 @@ from typing import Any, Self
 import phonenumbers
 
 from realtime.paths import digest
-from realtime.stores.port import DocumentStore, Put, Write
+from realtime.stores.port import Delete, Doc, DocumentStore, Put, Write
 
 REGION = "US"
 """How a number without a country code is read."""
@@ -23,9 +23,18 @@ class NotANumber(ValueError):
     """The text is no telephone number that could be called."""
 
 
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """`say` is how it is said aloud ("2019 Honda Civic"), `vin` its number where that is known."""
+
+    say: str
+    vin: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """`phone` is E.164, `vehicle` as it is said aloud ("2019 Honda Civic"), dates ISO 8601."""
+    """`phone` and `other_phones` are E.164, `vehicle` the car they are greeted with (said aloud), `timezone` an IANA
+    name, dates ISO 8601."""
 
     customer_id: str
     name: str
@@ -33,16 +42,34 @@ class Customer:
     vehicle: str | None = None
     customer_since: str | None = None
     last_service: str | None = None
+    vehicles: tuple[Vehicle, ...] = ()
+    other_phones: tuple[str, ...] = ()
+    email: str | None = None
+    timezone: str | None = None
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """All numbers on file, the main one first."""
+        return (self.phone, *self.other_phones)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        data = asdict(self)
+        return {**data, "vehicles": list(data["vehicles"]), "other_phones": list(self.other_phones)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Raises KeyError on a poison document; unknown keys are ignored."""
-        known = {name: data.get(name) for name in ("vehicle", "customer_since", "last_service")}
-        return cls(customer_id=data["customer_id"], name=data["name"], phone=data["phone"], **known)
+        known = {name: data.get(name) for name in ("vehicle", "customer_since", "last_service", "email", "timezone")}
+        vehicles = tuple(Vehicle(one["say"], one.get("vin")) for one in data.get("vehicles") or ())
+        return cls(
+            customer_id=data["customer_id"],
+            name=data["name"],
+            phone=data["phone"],
+            vehicles=vehicles,
+            other_phones=tuple(data.get("other_phones") or ()),
+            **known,
+        )
 
 
 def e164(text: str, region: str = REGION) -> str:
@@ -72,7 +99,12 @@ async def find_by_phone(store: DocumentStore, org: str, phone: str | None) -> Cu
     (way,) = await store.get(f"orgs/{org}/phones/{key}")
     if way is None:
         return None
-    (record,) = await store.get(path(org, way.data["customer_id"]))
+    return await find(store, org, way.data["customer_id"])
+
+
+async def find(store: DocumentStore, org: str, customer_id: str) -> Customer | None:
+    """The customer of this id. Raises StoreUnavailable."""
+    (record,) = await store.get(path(org, customer_id))
     return None if record is None else Customer.from_dict(record.data)
 
 
@@ -81,10 +113,19 @@ def path(org: str, customer_id: str) -> str:
     return f"orgs/{org}/customers/{customer_id}"
 
 
-def writes(org: str, customer: Customer) -> tuple[Write, ...]:
-    """What makes this customer known. Raises NotANumber."""
-    kept = {**customer.to_dict(), "phone": e164(customer.phone)}
+def writes(org: str, customer: Customer, before: Doc | None = None) -> tuple[Write, ...]:
+    """What makes this customer known; with the record that was there `before`, what leads from a number they no
+    longer have is taken away. Raises NotANumber."""
+    phone, *others = [e164(one) for one in customer.phones]
+    kept = {**customer.to_dict(), "phone": phone, "other_phones": others}
+    numbers = dict.fromkeys([phone, *others])
+    gone = [] if before is None else [one for one in Customer.from_dict(before.data).phones if one not in numbers]
     return (
         Put(path(org, customer.customer_id), kept),
-        Put(f"orgs/{org}/phones/{digest(kept['phone'])}", {"customer_id": customer.customer_id}),
+        *(Put(_way(org, one), {"customer_id": customer.customer_id}) for one in numbers),
+        *(Delete(_way(org, one)) for one in gone),
     )
+
+
+def _way(org: str, phone: str) -> str:
+    return f"orgs/{org}/phones/{digest(phone)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +40,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, emulators: Emulators | None = None) -> AsyncIterator[Running]:
-    """Start everything on free ports; stop it on the way out."""
+async def running(
+    folder: Path, emulators: Emulators | None = None, more: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """Start everything on free ports, with `more` in the environment; stop it on the way out."""
     project = f"demo-{uuid4().hex[:8]}"
-    environment = {"LOG_LEVEL": "WARNING"}
+    environment = {"LOG_LEVEL": "WARNING", **(more or {})}
     close = None
     if emulators:
         environment |= {

@@ -106,13 +106,15 @@ def test_news_comes_in_any_order_and_more_than_once(embedded: Path) -> None:
 
 
 def test_one_of_our_calls_that_ends_without_its_session_has_a_record_all_the_same(embedded: Path) -> None:
+    state = {"flow": "inbound_new", "state": "escalation", "turn_count": 1, "escalation_reason": "anger"}
+
     async def held(journal: Journal, _: EmbeddedStore) -> None:
-        await journal.open(Call(call_id="CA1", call_sid="CA1", flow="inbound_new", started_at=TS))
+        opened = Call(call_id="CA1", call_sid="CA1", flow="inbound_new", started_at=TS, conversation_state=state)
+        await journal.open(opened)
         said = {"turn": 1, "speaker": "user", "text": "An oil change, please.", "confidence": 0.9}
         await journal.append(
             "CA1",
             [Draft(EventType.FINAL_TRANSCRIPT, said, "1", "2026-11-20T10:00:07.000Z")],
-            change={"conversation_state": {"flow": "inbound_new", "state": "ask_name"}},
         )
 
     beside(embedded, held)
@@ -125,10 +127,11 @@ def test_one_of_our_calls_that_ends_without_its_session_has_a_record_all_the_sam
     assert (record["status"], record["duration_secs"], record["analysis_data"]) == ("completed", 60, None)
     line = {"role": "user", "message": "An oil change, please.", "time_in_call_secs": 7, "interrupted": False}
     assert record["transcript"] == [line]
-    summary = found(embedded).conversation_summary
-    assert summary == record["conversation_summary"]
-    assert summary is not None
-    assert summary["state"] == "ask_name"
+    call = beside(embedded, lambda journal, _: journal.find("CA1"))
+    assert call
+    assert call.conversation_summary
+    assert call.conversation_summary == record["conversation_summary"]
+    assert call.conversation_summary["escalation_reason"] == "anger"
 
 
 def test_the_session_gets_a_moment_to_complete_its_own_call(embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:

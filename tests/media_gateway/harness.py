@@ -189,16 +189,17 @@ async def gateway(
     demo_call: DemoCall | None = None,
     limits: Limits | None = None,
     bus: Bus | None = None,
+    make: Callable[[Core, StartedStream, Line], NotedSession] = lambda _, started, line: NotedSession(started, line),
     **env: str,
 ) -> AsyncIterator[Running]:
-    """Start one, stop it."""
+    """Start one, stop it. `make` makes its sessions."""
     settings = load(environ(tmp_path, **env), dev=dev)
     sessions: list[NotedSession] = []
     noted = NotedBus()
 
-    async def build(_core: Core) -> SessionFactory:
+    async def build(core: Core) -> SessionFactory:
         def factory(started: StartedStream, line: Line) -> Session:
-            sessions.append(NotedSession(started, line))
+            sessions.append(make(core, started, line))
             return sessions[-1]
 
         return factory
@@ -211,7 +212,7 @@ async def gateway(
         demo_call=demo_call,
         limits=limits,
     )
-    running: DrainingServer = server(app, settings, host="127.0.0.1", port=0)
+    running: DrainingServer = server(app, settings, host="127.0.0.1", port=int(env.get("PORT", "0")))
     task = asyncio.create_task(running._serve())  # without its signal handlers
     try:
         async with asyncio.timeout(10):

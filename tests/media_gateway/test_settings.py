@@ -53,6 +53,7 @@ def test_what_is_needed_is_enough(tmp_path: Path) -> None:
         ({"CALLBOARD_STT": "deepgram"}, {"DEEPGRAM_API_KEY"}),
         ({"CALLBOARD_LLM": "openai", "CALLBOARD_TTS": "elevenlabs"}, {"OPENAI_API_KEY", "ELEVENLABS_API_KEY"}),
         ({"CALLBOARD_STORE": "firestore", "CALLBOARD_BUS": "pubsub"}, {"GOOGLE_CLOUD_PROJECT"}),
+        ({"HANDOFF_NUMBER": "(555) 123-0000"}, {"HANDOFF_NUMBER"}),
         ({"JWT_SECRET": "k1:"}, {"JWT_SECRET"}),
         ({"JWT_SECRET": "k1:a,k1:b"}, {"JWT_SECRET"}),
         ({"PUBLIC_BASE_URL": "calls.example.com"}, {"PUBLIC_BASE_URL"}),
@@ -156,3 +157,13 @@ def test_the_entry_point_says_it_in_a_few_lines() -> None:
     assert answer.returncode == 2
     assert "JWT_SECRET: " in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_where_calls_may_go(tmp_path: Path) -> None:
+    assert load(environ(tmp_path)).call_countries == {"US", "CA"}
+    assert load(environ(tmp_path, CALLBOARD_CALL_COUNTRIES="us, GB")).call_countries == {"US", "GB"}
+    for value in ("USA", "US,XX", ","):
+        with pytest.raises(SettingsError, match="CALLBOARD_CALL_COUNTRIES"):
+            load(environ(tmp_path, CALLBOARD_CALL_COUNTRIES=value))
+    with pytest.raises(SettingsError, match="CALLBOARD_MAX_OUTBOUND_PER_DAY"):
+        load(environ(tmp_path, CALLBOARD_MAX_OUTBOUND_PER_DAY="-1"))

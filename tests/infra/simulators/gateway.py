@@ -154,6 +154,8 @@ class FakeGateway:
             head = f"HTTP/1.1 {status.value} x\r\nContent-Type: {self.content_type}\r\nConnection: close\r\n"
             writer.write(f"{head}Content-Length: {len(answer.encode())}\r\n\r\n{answer}".encode())
             await writer.drain()
+        except asyncio.IncompleteReadError:
+            return  # the phone gave this request up: its call was over
         finally:
             writer.close()
 

@@ -75,7 +75,7 @@ def test_good(inside: str) -> None:
         ("<Hangup now='1'/>", TWIML_SCHEMA, "no attribute 'now'"),
         ("<Hangup/>and then", TWIML_SCHEMA, "text after <Hangup>"),
         ("words", TWIML_SCHEMA, "text inside <Response>"),
-        ("<Gather/>", TWIML_SCHEMA, "not one that this phone can follow"),
+        ("<Record/>", TWIML_SCHEMA, "not one that this phone can follow"),
         ("<Connect/>", TWIML_SCHEMA, "0 nouns"),
         ("<Connect><Room>x</Room></Connect>", TWIML_SCHEMA, "<Room> cannot stand inside <Connect>"),
         (stream() .replace("<Connect>", '<Connect answer="x">'), TWIML_SCHEMA, "no attribute 'answer'"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from media_gateway.conversation.model import (
     Started,
     State,
     ToolReturned,
+    VoicemailReached,
 )
 from tests.media_gateway.conversation.calls import JOHN, NOW, TIMES, flows
 
@@ -25,6 +28,10 @@ SAID = (
     "i need an oil change", "tomorrow at two", "monday", "half past nine", "yes", "no", "no thursday", "the time",
     "actually make that three", "the first one", "what are your hours", "how much is it", "never mind", "sunday",
     "i want to speak to a manager", "what did you say", "goodbye", "hello", "in the morning", "as soon as possible",
+    "cancel my appointment", "i need to reschedule", "when is my appointment", "leave a message", "my vin is 1 h g",
+    "1 h g c m 8 2 6 3 3 a 0 0 4 3 5 2", "my last name is miller", "one two three four", "text me that", "refund",
+    "speaking", "wrong number", "please leave a message after the tone", "it was great", "it still squeaks",
+    "because the reefer broke", "that's not true", "i already sent the pictures to the office", "the second one",
     "i'm not sure", "purple", "thank you", "cancel the appointment", "february thirtieth", "not the brakes the tires",
 )  # fmt: skip
 NOWS = st.sampled_from([NOW.isoformat(), "2026-11-01T00:30:00-04:00", "2026-12-31T23:59:00-05:00"])
@@ -33,6 +40,33 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+APPOINTMENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "appointment_id": st.just("a1") | JSON,
+        "date": st.sampled_from(["2026-11-21", "2026-12-25", "soon"]) | JSON,
+        "time": st.sampled_from(TIMES) | JSON,
+        "service_type": st.sampled_from(["oil_change", "nonsense"]) | JSON,
+    },
+)
+VARIABLES = st.fixed_dictionaries(
+    {},
+    optional={
+        "first_name": st.just("John") | JSON,
+        "driverName": st.just("Mike Ross") | JSON,
+        "appointment": APPOINTMENT | JSON,
+        "items": st.lists(
+            st.fixed_dictionaries(
+                {}, optional={"type": st.just("violation") | JSON, "description": st.text(max_size=30) | JSON}
+            )
+            | JSON,
+            max_size=4,
+        )
+        | JSON,
+        "handoff": st.just("no_answer") | JSON,
+        "service_type": JSON,
+    },
+)
 DAYS = st.sampled_from(["2026-11-21", "2026-11-23", "2026-11-22", "nonsense"])
 RESULTS = st.fixed_dictionaries(
     {},
@@ -40,7 +74,13 @@ RESULTS = st.fixed_dictionaries(
         "date": DAYS,
         "times": st.lists(st.sampled_from([*TIMES, "25:99", "soon"]), max_size=8) | JSON,
         "open": st.booleans() | JSON,
-        "reason": st.sampled_from(["slot_taken", "closed", "in_the_past", "unavailable"]),
+        "reason": st.sampled_from(
+            ["slot_taken", "closed", "in_the_past", "unavailable", "verification_needed", "bad_vin"]
+        ),
+        "appointments": st.lists(APPOINTMENT, max_size=3) | JSON,
+        "appointment_id": st.just("a1") | JSON,
+        "year": JSON,
+        "make": JSON,
         "message": st.text(max_size=20) | JSON,
         "alternatives": st.lists(st.sampled_from(TIMES), max_size=3) | JSON,
         "time": st.sampled_from(TIMES) | JSON,
@@ -49,7 +89,11 @@ RESULTS = st.fixed_dictionaries(
     },
 )
 ARGUMENTS = st.fixed_dictionaries({}, optional={"date": DAYS, "time": st.sampled_from(TIMES)})
-TOOLS = st.sampled_from(["get_available_slots", "book_appointment", "lookup_customer", "unknown"])
+TOOLS = st.sampled_from((
+    "get_available_slots", "book_appointment", "lookup_customer", "unknown", "get_upcoming_appointments",
+    "cancel_appointment", "reschedule_appointment", "verify_caller", "decode_vin", "take_message",
+    "send_sms_confirmation",
+))  # fmt: skip
 INPUTS: st.SearchStrategy[Input] = st.one_of(
     st.builds(
         HeardText, st.sampled_from(SAID) | st.text(max_size=30), NOWS, st.sampled_from([True, True, True, False])
@@ -57,10 +101,20 @@ INPUTS: st.SearchStrategy[Input] = st.one_of(
     st.builds(HeardDigits, st.text("0123456789#*", max_size=4), NOWS),
     st.builds(ToolReturned, TOOLS, ARGUMENTS, st.booleans(), RESULTS, NOWS),
     st.builds(Quiet, NOWS),
-    st.builds(Started, NOWS, st.none() | st.just("+15550100"), st.none() | st.just(JOHN)),
+    st.builds(VoicemailReached, NOWS),
+    st.builds(Started, NOWS, st.none() | st.just("+15550100"), st.none() | st.just(JOHN), VARIABLES),
 )
 LENIENT = settings(deadline=None, max_examples=60)  # a busy machine is no failure
 CALLS = st.tuples(st.sampled_from(sorted(flows())), st.lists(INPUTS, max_size=14), st.booleans())
+FIRST = Started(NOW.isoformat(), "+15550100", variables={"first_name": "John", "appointment": {
+    "appointment_id": "a1", "date": "2026-11-21", "time": "14:00", "service_type": "oil_change"},
+    "items": [{"type": "violation", "description": "Temperature is at 45 degrees"}, "Send pictures"]})  # fmt: skip
+ANSWERS: Mapping[str, tuple[bool, Mapping[str, Any]]] = {
+    "get_available_slots": (True, {"times": list(TIMES), "open": True}),
+    "get_upcoming_appointments": (True, {"appointments": [FIRST.variables["appointment"]]}),
+    "decode_vin": (False, {"reason": "bad_vin", "message": "That is no vehicle number."}),
+    "take_message": (False, {"reason": "unavailable"}),
+}
 
 
 def played(flow: str, inputs: list[Input], *, answer_tools: bool) -> list[tuple[ConversationState, Directive]]:
@@ -69,7 +123,7 @@ def played(flow: str, inputs: list[Input], *, answer_tools: bool) -> list[tuple[
     manager = Manager(flows()[flow])
     state = manager.start()
     steps: list[tuple[ConversationState, Directive]] = []
-    waiting: list[Input] = [Started(NOW.isoformat(), "+15550100"), *inputs]
+    waiting: list[Input] = [FIRST, *inputs]
     while waiting and len(steps) < 60:
         step = manager.step(state, waiting.pop(0))
         steps.append((step.state, step.directive))
@@ -77,7 +131,7 @@ def played(flow: str, inputs: list[Input], *, answer_tools: bool) -> list[tuple[
         assert state.to_dict() == step.state.to_dict()
         if answer_tools:
             waiting[:0] = [
-                ToolReturned(call.name, call.arguments, True, {"times": list(TIMES), "open": True}, NOW.isoformat())
+                ToolReturned(call.name, call.arguments, *ANSWERS.get(call.name, (True, {})), NOW.isoformat())
                 for call in step.directive.tools
             ]
     return steps
@@ -137,3 +191,28 @@ def test_nothing_is_booked_that_was_not_read_back_and_agreed_to(call: tuple[str,
 def test_silence_always_ends_the_call(inputs: list[Input]) -> None:
     steps = played("inbound_new", [*inputs, *[Quiet(NOW.isoformat())] * 3], answer_tools=True)
     assert steps[-1][0].ended or steps[-1][0].escalation_reason
+
+
+@LENIENT
+@given(CALLS)
+def test_no_appointment_is_moved_or_cancelled_that_was_not_agreed_to(call: tuple[str, list[Input], bool]) -> None:
+    flow, inputs, answer = call
+    before = ConversationState(flow=flow)
+    for state, directive in played(flow, inputs, answer_tools=answer):
+        again = any(word in directive.why for word in ("failed", "resumed", "verified"))
+        for tool in directive.tools if not again else ():
+            if tool.name == "cancel_appointment":
+                assert before.asked == "confirm_cancel"
+            if tool.name == "reschedule_appointment":
+                assert before.asked == "confirm"
+                assert tool.arguments["date"] == before.slots["preferred_date"]
+        before = state
+
+
+@LENIENT
+@given(st.sampled_from(["outbound_reminder", "driver_check"]), st.lists(INPUTS, max_size=5))
+def test_nobody_else_is_told_what_the_call_is_about(flow: str, inputs: list[Input]) -> None:
+    for state, directive in played(flow, inputs, answer_tools=True):
+        if not state.memory.get("person"):
+            assert "two in the afternoon" not in directive.say
+            assert "45 degrees" not in directive.say + directive.system

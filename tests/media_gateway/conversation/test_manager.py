@@ -126,10 +126,12 @@ DIALOGUES: dict[str, list[tuple[str, str, str | None, tuple[str | None, str | No
     "a question and a wish at once": [
         ("how much is an inspection on monday at ten", "confirmation", BOOK, ("inspection", "2026-11-23", "10:00")),
     ],
-    "what was booked is moved by people": [
+    "what was booked is moved": [
         ("oil change tomorrow at two", "confirmation", BOOK, ("oil_change", "2026-11-21", "14:00")),
         ("yes", "closing", BOOK, ("oil_change", "2026-11-21", "14:00")),
-        ("actually make that three", "escalation", BOOK, ("oil_change", "2026-11-21", "14:00")),
+        ("actually make that three", "confirmation", "reschedule_appointment", ("oil_change", "2026-11-21", "15:00")),
+        ("no monday", "confirmation", "reschedule_appointment", ("oil_change", "2026-11-23", "15:00")),
+        ("yes", "closing", "reschedule_appointment", ("oil_change", "2026-11-23", "15:00")),
     ],
 }  # fmt: skip
 

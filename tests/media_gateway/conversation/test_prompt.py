@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, HeardText, Started, Step, ToolReturned
+from media_gateway.conversation.prompt import LEAVING
 from tests.media_gateway.conversation.calls import NOW, TIMES, flows
 
 
@@ -33,10 +34,10 @@ def test_a_record_can_not_leave_its_quotes() -> None:
 def test_booking_is_allowed_only_once_everything_was_read_back() -> None:
     manager, state = begun()
     step: Step = manager.step(state, HeardText("oil change tomorrow at two", NOW.isoformat()))
-    assert step.directive.allowed_tools == ("get_available_slots",)
+    assert step.directive.allowed_tools == ("get_available_slots", *LEAVING)
     data = {"times": list(TIMES), "open": True}
     returned = ToolReturned("get_available_slots", {"date": "2026-11-21"}, True, data, NOW.isoformat())
     step = manager.step(step.state, returned)
-    assert step.directive.allowed_tools == ("get_available_slots", "book_appointment")
+    assert step.directive.allowed_tools == ("get_available_slots", *LEAVING, "book_appointment")
     step = manager.step(step.state, HeardText("i want a manager", NOW.isoformat()))
     assert step.directive.allowed_tools == ()

@@ -37,7 +37,7 @@ INTENTS = {
     "this is ridiculous": "anger",
     "i am so angry right now": "anger",
     "my car is on fire": "emergency",
-    "i want to cancel my appointment": "change_existing_appointment",
+    "i want to cancel my appointment": "cancel_appointment",
     "never mind": "abandon_booking",
     "what did you say": "repeat",
     "sorry can you repeat that": "repeat",

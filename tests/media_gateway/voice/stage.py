@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from media_gateway.conversation.model import (
@@ -22,6 +22,7 @@ from media_gateway.conversation.model import (
     Step,
     ToolCall,
     ToolReturned,
+    VoicemailReached,
 )
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.voice.parts import Parts, Patience
@@ -55,6 +56,7 @@ CALL = "CA1"
 GREETING = "Hello."
 APOLOGY = "Sorry about that."
 FILLER = "One moment."
+MESSAGE = "Please call us back."
 MS_PER_CHARACTER = 2
 
 
@@ -233,6 +235,8 @@ class Manager:
                 return Directive(tools=(ToolCall("again", {}),))
             case ToolReturned(name, _, ok, data):
                 return Directive(say=f"{name} {'is done' if ok else data['reason']}.")
+            case VoicemailReached():
+                return Directive(say=MESSAGE, after="hangup", interruptible=False)
             case _:
                 return Directive(say="Are you there?")
 
@@ -323,7 +327,17 @@ class Audience:
 
 
 PATIENCE = Patience(
-    first_word=0.1, lookup=0.05, open=0.3, close=0.2, sound=0.15, effect=1.0, deeds=1.0, lost=0.05, finish=5.0
+    first_word=0.1,
+    lookup=0.05,
+    open=0.3,
+    close=0.2,
+    sound=0.15,
+    effect=1.0,
+    deeds=1.0,
+    lost=0.05,
+    finish=5.0,
+    verdict=2.0,
+    look=0.02,
 )
 
 
@@ -339,6 +353,7 @@ class Stage:
         self.prerendered = {text: tone(text) for text in (GREETING, APOLOGY, FILLER)}
         self.patience = PATIENCE
         self.resumed = False
+        self.direction: Literal["inbound", "outbound"] = "inbound"
         self.lookup: Callable[[str, str], Any] | None = None
 
     def parts(self) -> Parts:
@@ -359,7 +374,13 @@ class Stage:
         )
 
     def begin(self) -> CallSession:
-        stream = StartedStream(call_id=CALL, stream_sid="MZ1", caller_phone="+15550001", resumed=self.resumed)
+        stream = StartedStream(
+            call_id=CALL,
+            stream_sid="MZ1",
+            caller_phone="+15550001",
+            resumed=self.resumed,
+            direction=self.direction,
+        )
         self.session = CallSession(self.parts(), stream, self.line)
         self.line.session = self.session
         self.running = asyncio.create_task(self.session.run())

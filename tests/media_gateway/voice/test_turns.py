@@ -23,10 +23,12 @@ from media_gateway.voice.turns import (
     Interruptible,
     Key,
     Leave,
+    LeaveMessage,
     Opened,
     Phase,
     PlayedOut,
     RanDry,
+    Recording,
     Resume,
     Say,
     Sound,
@@ -135,6 +137,25 @@ TABLE: dict[str, tuple[Sequence[TurnEvent], TurnEvent, Phase, list[TurnCommand]]
         Phase.LEAVING,
         [Cut(1, "", caller=False), Leave(2)],
     ),
+    "a machine records": (SPEAKING, Recording(), Phase.THINKING, [Cut(1, "", caller=False), LeaveMessage(2)]),
+    "a machine records while we listen": (
+        GREETED,
+        Recording(),
+        Phase.THINKING,
+        [Cut(0, "", caller=False), LeaveMessage(1)],
+    ),
+    "nobody interrupts what a machine is told": (
+        (*SPEAKING, Recording(), AudioBegan()),
+        Words("at the tone"),
+        Phase.SPEAKING,
+        [],
+    ),
+    "what the machine has announced is no turn": (
+        (*FIRM, Utterance("please leave a message"), Recording(), AudioBegan()),
+        PlayedOut(),
+        Phase.LISTENING,
+        [],
+    ),
     "an engine is gone": (SPEAKING, GaveUp(), Phase.LEAVING, [Cut(1, "", caller=False), Leave(2)]),
     "nothing holds a farewell": ((*SPEAKING, GaveUp()), Utterance("wait a moment"), Phase.LEAVING, []),
     "the end of a farewell": ((*SPEAKING, GaveUp()), Stopped(), Phase.ENDED, [Cut(2, "", caller=False)]),
@@ -218,7 +239,7 @@ EVENTS: st.SearchStrategy[TurnEvent] = st.one_of(
     st.just(RanDry()),
     st.just(PlayedOut()),
     st.builds(TimerFired, st.sampled_from(TIMERS)),
-    st.sampled_from([Opened(), GaveUp(), Stopped()]),
+    st.sampled_from([Opened(), Recording(), GaveUp(), Stopped()]),
 )
 SEQUENCES = st.lists(EVENTS, max_size=60)
 
@@ -265,14 +286,14 @@ class Watch:
                 assert self.turns.turn > turn
                 self.holding = False
                 self._cut_is_allowed(before, event)
-            case Commit(turn) | CommitKeys(turn) | Idle(turn) | Leave(turn):
+            case Commit(turn) | CommitKeys(turn) | Idle(turn) | LeaveMessage(turn) | Leave(turn):
                 assert turn == self.turns.turn == before.turn + 1
             case _:
                 assert before.phase not in (Phase.ENDED, Phase.LEAVING)
 
     @staticmethod
     def _cut_is_allowed(before: Turns, event: TurnEvent) -> None:
-        if isinstance(event, Stopped | GaveUp | TimerFired):
+        if isinstance(event, Stopped | GaveUp | TimerFired | Recording):
             return
         if isinstance(event, Utterance) and event.typed:
             return
@@ -302,7 +323,7 @@ def test_any_sequence(events: list[TurnEvent]) -> None:
     watch = Watch()
     for event in events:
         commands = watch.feed(event)
-        if any(isinstance(command, Commit | CommitKeys | Idle) for command in commands):
+        if any(isinstance(command, Commit | CommitKeys | Idle | LeaveMessage) for command in commands):
             assert {"filler", "apology"} <= watch.running
 
 
