@@ -79,12 +79,12 @@ class Alerter:
         """True when there is nothing more to do about it."""
         try:
             message = await inbox.mark(self._store, org, message_id, "pending", "sending")
+        except (inbox.NoMessage, StoreUnavailable):
+            return False
         except Conflict:
             return True  # another instance tells it
-        except StoreUnavailable:
-            return False
         if message is None:
-            return await self._told_already(org, message_id)
+            return True
         outcome: Alert = "sent"
         try:
             await self._hook(org, message)
@@ -96,16 +96,9 @@ class Alerter:
             log.error("alert_unknown", message_id=message_id)
         try:
             await inbox.mark(self._store, org, message_id, "sending", outcome)
-        except (Conflict, StoreUnavailable):
+        except (inbox.NoMessage, Conflict, StoreUnavailable):
             log.exception("alert_outcome_not_kept", message_id=message_id)
         return True
-
-    async def _told_already(self, org: str, message_id: str) -> bool:
-        try:
-            (doc,) = await self._store.get(inbox.path(org, message_id))
-        except StoreUnavailable:
-            return False
-        return doc is not None
 
 
 async def log_only(org: str, message: Message) -> None:

@@ -16,6 +16,10 @@ Alert = Literal["pending", "sending", "sent", "unknown", "failed"]
 MOST = 200
 
 
+class NoMessage(LookupError):
+    """There is no message of this id (yet)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """`callback` is E.164, or as it was said; None for a caller who gave none and withheld theirs. Times are ISO 8601
@@ -68,10 +72,12 @@ async def pending(store: DocumentStore, org: str) -> list[Message]:
 
 
 async def mark(store: DocumentStore, org: str, message_id: str, was: Alert, now: Alert) -> Message | None:
-    """From one stage of the alert to the next; the message, or None if it is not there or not at that stage. Raises
+    """From one stage of the alert to the next; the message, or None if it is not at that stage. Raises NoMessage;
     Conflict when somebody else was faster, StoreUnavailable."""
     (doc,) = await store.get(path(org, message_id))
-    if doc is None or doc.data["alert"] != was:
+    if doc is None:
+        raise NoMessage(f"there is no message {message_id}")
+    if doc.data["alert"] != was:
         return None
     message = replace(Message.from_dict(doc.data), alert=now)
     await store.commit([Put(doc.path, message.to_dict(), doc.version)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from media_gateway.tools.services import EffectFailed, EffectRefused, EffectUnkn
 from realtime.records import inbox
 from realtime.records.inbox import Message
 from realtime.stores.embedded import EmbeddedStore
-from realtime.stores.port import DocumentStore
+from realtime.stores.port import Doc, DocumentStore, HeadFeed, Query, Write
 from tests.media_gateway.tools.scene import JOHN, STRANGER, Scene
 from tests.realtime.stores import BOTH, opened, opener
 
@@ -66,8 +66,10 @@ async def test_the_inbox_a_page_at_a_time_newest_first(scene: Scene) -> None:
 
 
 @asynccontextmanager
-async def telling(store: DocumentStore, hook: Callable[[str, Message], Awaitable[None]]) -> AsyncIterator[Alerter]:
-    alerter = Alerter(store, hook, orgs=("acme",), looks=(0.005, 0.01, 0.02))
+async def telling(
+    store: DocumentStore, hook: Callable[[str, Message], Awaitable[None]], *, looks: int = 500
+) -> AsyncIterator[Alerter]:
+    alerter = Alerter(store, hook, orgs=("acme",), looks=[0.01] * looks)
     running = asyncio.create_task(alerter.run())
     try:
         yield alerter
@@ -140,7 +142,7 @@ async def test_a_broken_hook_and_a_lost_commit_do_not_silence_the_next(tmp_path:
             raise RuntimeError("a bug in the hook")
         told.append(message.call_id)
 
-    async with telling(store, hook) as alerter:
+    async with telling(store, hook, looks=50) as alerter:
         scene.services = Services(alerts=alerter)
         alerter.notice("acme", "M-never-committed")
         await scene.do("CA1", JOHN.phone, "take_message", text=TEXT)
@@ -169,3 +171,44 @@ async def test_the_owner_reads_who_what_and_where_to_call(capsys: pytest.Capture
     assert "M1" in logged
     assert STRANGER not in logged
     assert "xxx" not in logged
+
+
+class CommittedMeanwhile:
+    """A store in which the message appears right after the first look for it."""
+
+    def __init__(self, store: DocumentStore, message: Message) -> None:
+        self._store, self._message, self._looked = store, message, False
+
+    async def get(self, *paths: str) -> list[Doc | None]:
+        found = await self._store.get(*paths)
+        if not self._looked:
+            self._looked = True
+            await self._store.commit(inbox.writes("acme", self._message))
+        return found
+
+    async def commit(self, writes: Sequence[Write]) -> list[str]:
+        return await self._store.commit(writes)
+
+    async def query(self, query: Query) -> list[Doc]:
+        return await self._store.query(query)
+
+    def feed(self) -> HeadFeed:
+        return self._store.feed()
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+
+async def test_a_message_that_is_committed_while_it_is_looked_for_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def hook(org: str, message: Message) -> None:
+        told.append(message.message_id)
+
+    message = Message(message_id="M1", call_id="CA1", text=TEXT, at="2026-11-20T15:00:00.000Z")
+    store = CommittedMeanwhile(EmbeddedStore(tmp_path / "callboard.db"), message)
+    async with telling(store, hook) as alerter:
+        alerter.notice("acme", "M1")
+        await alerter.rest()
+    await store.aclose()
+    assert told == ["M1"]
