@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,13 +29,14 @@ reminders_app = typer.Typer(help="Tomorrow's appointments, and the calls about t
 app.add_typer(reminders_app, name="reminders")
 
 
-def console(stream: TextIO) -> Console:
+def console(*, stderr: bool) -> Console:
     """As wide as the terminal; without one nothing is wrapped: a script or a file wants whole lines."""
-    return Console(file=stream, width=None if stream.isatty() else 10_000)
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 10_000)
 
 
-out = console(sys.stdout)
-err = console(sys.stderr)
+out = console(stderr=False)
+err = console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
