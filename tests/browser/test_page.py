@@ -128,7 +128,8 @@ def test_typing_speaks_as_the_caller(dashboard: Dashboard, stub: Stub) -> None:
     dashboard.say("I need an oil change")
     expect(dashboard.page.get_by_label("Say something as the caller")).to_be_visible()
     assert stub.started == [{"scenario": None, "text": "I need an oil change"}]
-    dashboard.say("Tomorrow at two")
+    with dashboard.page.expect_response("**/api/v1/demo/say"):
+        dashboard.say("Tomorrow at two")
     expect(dashboard.page.locator(".composer input")).to_have_value("")
     expect(dashboard.page.get_by_role("button", name="Send")).to_be_disabled()
     assert stub.said == ["Tomorrow at two"]
