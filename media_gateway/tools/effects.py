@@ -69,8 +69,18 @@ async def once(
         # The same was asked at the same time, and the other one does it.
         return Outcome("unknown", {"reason": "under_way"})
     outcome = await _acted(act)
-    await context.store.commit([Put(path, {**intent, "status": outcome.status, "detail": outcome.detail}, version)])
+    await _keep(context, path, {**intent, "status": outcome.status, "detail": outcome.detail}, version)
     return outcome
+
+
+async def _keep(context: ToolContext, path: str, outcome: Mapping[str, Any], version: str) -> None:
+    """Write down what came of it. Somebody who asked meanwhile may have looked it up and written what they found: what
+    we know at first hand to be done goes over that, and any other word of ours gives way to it."""
+    try:
+        await context.store.commit([Put(path, outcome, version)])
+    except Conflict:
+        if outcome["status"] == "done":
+            await context.store.commit([Put(path, outcome)])
 
 
 async def _acted(act: Callable[[], Awaitable[Mapping[str, Any]]]) -> Outcome:

@@ -101,6 +101,21 @@ async def test_twenty_at_once_act_once(context: ToolContext) -> None:
     assert (await do(context, outside)).status == "done"
 
 
+async def test_whoever_looks_it_up_while_it_is_done_does_not_stand_in_the_doers_way(context: ToolContext) -> None:
+    """The second one finds the effect outside before the first has written down that it is done."""
+    outside = Outside()
+
+    async def act() -> Mapping[str, Any]:
+        detail = await outside.act()
+        assert (await do(context, outside)).status == "done"
+        return detail
+
+    outcome = await once(context, "order", {}, act, outside.look_up)
+    assert (outcome.status, outside.done) == ("done", 1)
+    assert (await do(context, outside)).status == "done"
+    assert outside.done == 1
+
+
 class Flaky:
     """A store that goes away after so many commits."""
 
