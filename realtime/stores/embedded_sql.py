@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,28 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit (transactions are spelled out), to be used by one thread at a time. The file, which
     holds what callers have said, is for this user alone, as is its folder if it has to be made."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    if path.stat().st_mode & 0o077:
+    _make_private(path)
+    if path.exists() and path.stat().st_mode & 0o077:
         path.chmod(0o600)  # made by an older release; SQLite gives the files beside it the mode of this one
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, empty and for this user alone, if it is not there. It is made and closed under another name and
+    then linked: to close the database file itself, however briefly it was open, would cancel the locks that any other
+    connection of this process holds on it (POSIX; see SQLite's "How To Corrupt An SQLite Database File")."""
+    if path.exists():
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    os.close(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return  # another one was faster
+    finally:
+        aside.unlink()
 
 
 def prepare(connection: sqlite3.Connection) -> None:

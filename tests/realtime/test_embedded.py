@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sqlite3
 import subprocess
@@ -23,6 +24,7 @@ from realtime.events import Draft, EventType
 from realtime.journal import Journal
 from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.embedded_feed import EmbeddedHeadFeed
+from realtime.stores.embedded_sql import connect, prepare
 from realtime.stores.port import Create, FeedState, Put, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -261,3 +263,21 @@ async def test_what_callers_said_is_for_this_user_alone(tmp_path: Path) -> None:
     path.chmod(0o644)
     await EmbeddedStore(path).aclose()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_but_sqlite_opens_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing it, even for a moment's look, would cancel the locks that this process's other connections hold."""
+    opened_by_us: list[str] = []
+    real = os.open
+
+    def noted(name: str | Path, *more: int) -> int:
+        opened_by_us.append(str(name))
+        return real(name, *more)
+
+    monkeypatch.setattr("realtime.stores.embedded_sql.os.open", noted)
+    for _ in range(2):
+        with closing(connect(path)) as connection:
+            prepare(connection)
+    assert str(path) not in opened_by_us
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [name.name for name in path.parent.iterdir() if name.name.startswith(".")] == []
