@@ -28,6 +28,7 @@ from media_gateway.dashboard import openapi
 from media_gateway.dashboard.about import about
 from media_gateway.dashboard.access import AccessRoutes, Guard
 from media_gateway.dashboard.api import Api
+from media_gateway.dashboard.audit import Audit
 from media_gateway.dashboard.connection import Connections
 from media_gateway.dashboard.listen import ListenSocket
 from media_gateway.dashboard.messages import Messages
@@ -258,6 +259,7 @@ def _dashboard_routes(
         *access.routes(),
         *api.routes(),
         *Messages(store=core.store, guard=guard).routes(),
+        *Audit(store=core.store, guard=guard).routes(),
         *_hosted_calls(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
         WebSocketRoute("/ws/events", events.serve),

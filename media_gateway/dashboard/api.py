@@ -17,6 +17,7 @@ from media_gateway.dashboard.access import MAX_JSON, Guard
 from media_gateway.dashboard.demo import Demo
 from media_gateway.dashboard.newest import newest
 from media_gateway.dashboard.ports import DemoCall, LiveSessions
+from media_gateway.dashboard.query import MAX_CURSOR, number
 from media_gateway.http_errors import ApiError
 from realtime.call import Call
 from realtime.events import Event
@@ -26,8 +27,6 @@ PAGE = 500
 MAX_EXPORT = 20_000
 MAX_FILTER = 200
 """Characters of a filter in the query string."""
-MAX_CURSOR = 8_000
-_DIGITS = 16
 _INSIDE = ("tail", "owner", "owner_term", "expire_at")
 
 
@@ -75,7 +74,7 @@ class Api:
                 from_=wanted.get("from") or None,
                 to=wanted.get("to") or None,
                 cursor=wanted.get("cursor") or None,
-                limit=_number(wanted.get("limit"), "limit", default=50, most=200),
+                limit=number(wanted.get("limit"), "limit", default=50, most=200),
             )
         except ValueError as error:
             raise ApiError(422, str(error)) from error
@@ -90,8 +89,8 @@ class Api:
     async def events(self, request: Request, principal: Principal) -> Response:
         """The journal after `?after=`, at most 500 events a page."""
         call = await self._find(request, principal)
-        after = _number(request.query_params.get("after"), "after", default=0, most=2**53)
-        limit = _number(request.query_params.get("limit"), "limit", default=PAGE, most=PAGE)
+        after = number(request.query_params.get("after"), "after", default=0, most=2**53)
+        limit = number(request.query_params.get("limit"), "limit", default=PAGE, most=PAGE)
         events = await self.journal.events(call.call_id, after=after, limit=limit)
         return JSONResponse({"events": [event.to_dict() for event in events], "seq": call.seq, "epoch": call.epoch})
 
@@ -142,11 +141,3 @@ class Api:
 def _head(call: Call) -> dict[str, Any]:
     """What clients see of a head: without what only instances need."""
     return {key: value for key, value in call.to_dict().items() if key not in _INSIDE}
-
-
-def _number(text: str | None, name: str, *, default: int, most: int) -> int:
-    if not text:
-        return default
-    if len(text) > _DIGITS or not (text.isascii() and text.isdecimal()) or int(text) > most:
-        raise ApiError(422, f"{name} must be a whole number up to {most}.")
-    return int(text)

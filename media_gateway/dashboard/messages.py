@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import Guard
-from media_gateway.http_errors import ApiError
+from media_gateway.dashboard.query import cursor_of, number
 from realtime.records import inbox
 from realtime.stores.port import DocumentStore
 
@@ -29,11 +29,9 @@ class Messages:
 
     async def newest(self, request: Request, principal: Principal) -> Response:
         """The inbox, newest first, a page at a time."""
-        limit = request.query_params.get("limit") or "50"
-        if not limit.isdecimal() or not 1 <= int(limit) <= inbox.MOST:
-            raise ApiError(422, f"limit must be a whole number from 1 to {inbox.MOST}.")
-        before = request.query_params.get("cursor") or None
-        found, cursor = await inbox.newest(self.store, principal.org, before=before, limit=int(limit))
+        limit = number(request.query_params.get("limit"), "limit", default=50, least=1, most=inbox.MOST)
+        before = cursor_of(request)
+        found, cursor = await inbox.newest(self.store, principal.org, before=before, limit=limit)
         return JSONResponse({"messages": [_shown(one) for one in found], "next_cursor": cursor})
 
 

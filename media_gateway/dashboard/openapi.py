@@ -16,6 +16,7 @@ _QUERY: Mapping[str, tuple[str, ...]] = {
     "/api/v1/calls": ("status", "flow", "q", "from", "to", "cursor", "limit"),
     "/api/v1/calls/{call_id}/events": ("after", "limit"),
     "/api/v1/messages": ("cursor", "limit"),
+    "/api/v1/audit": ("cursor", "limit"),
 }
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "/api/v1/calls": ("Idempotency-Key",),
