@@ -85,7 +85,7 @@ async def test_any_call(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPat
         stage.tools.gate.set()
         rng.choice([session.on_stop, session.on_stop, session.on_lost, session.move])()
         await stage.ended()
-        ending = session._ending
+        ending = session.floor.ending
         if ending in ("caller", "lost", "hangup"):
             await stage.completed()
         else:

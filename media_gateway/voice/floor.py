@@ -1,0 +1,283 @@
+"""The floor of a call: carries out what the turn machine decides, tells it what the ear and the mouth report, and books
+what was said and heard. One a call; everything here happens on the event loop and returns at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+import structlog
+
+from media_gateway.conversation.model import Directive, HeardDigits, HeardText, Input, Quiet, VoicemailReached
+from media_gateway.voice import turns as machine
+from media_gateway.voice.answering import Answering
+from media_gateway.voice.ear import Ear
+from media_gateway.voice.mouth import TIMERS, Listener, Mouth
+from media_gateway.voice.opening import Kept
+from media_gateway.voice.parts import Parts
+from media_gateway.voice.playout import Heard
+from media_gateway.voice.ports import (
+    EarsFailed,
+    Final,
+    Line,
+    Message,
+    Partial,
+    SpeechEnded,
+    SpeechStarted,
+    Usage,
+)
+from media_gateway.voice.ports import Heard as HeardSound
+from media_gateway.voice.scribe import Scribe
+from media_gateway.voice.timers import Timers
+from realtime.clock import iso
+from realtime.events import EventType, LiveType
+
+log = structlog.get_logger()
+
+Ending = Literal["caller", "hangup", "handoff", "lost", "move", "fenced"]
+"""Why the stream ended: the caller hung up, we did, a human takes over, the socket broke, this instance is going
+away, another instance has taken the call."""
+
+
+class Floor:
+    """`over` is set once the stream is to end, and `ending` says why. `reopen` is asked for an engine that was lost.
+    Satisfies `answering.Stage`."""
+
+    def __init__(
+        self, parts: Parts, call_id: str, scribe: Scribe, line: Line, *, reopen: Callable[[Ear | Mouth], None]
+    ) -> None:
+        self.turns = machine.Turns()
+        self.timers = Timers(self._timer_fired)
+        self.answering: Answering | None = None
+        self.ending: Ending | None = None
+        self.over = asyncio.Event()
+        self.tokens = 0
+        self._parts = parts
+        self._call_id = call_id
+        self._scribe = scribe
+        self._reopen = reopen
+        self._shown = self._idles = self._endpointing_ms = 0
+        listener = Listener(
+            began=lambda: self.tell(machine.AudioBegan()),
+            ran_dry=lambda: self.tell(machine.RanDry()),
+            played_out=self._played_out,
+            fault=partial(self.fault, "speaking"),
+            lost=lambda for_good: self._engine_lost(self.mouth, for_good),
+        )
+        self.mouth = Mouth(parts, line, self.timers, listener)
+        self.ear = Ear(
+            parts,
+            heard=self._heard,
+            fault=partial(self.fault, "hearing"),
+            lost=lambda for_good: self._engine_lost(self.ear, for_good),
+        )
+
+    def end(self, ending: Ending) -> None:
+        """The stream is over, or is to be; the first reason counts."""
+        if self.ending:
+            return
+        self.ending = ending
+        self.mouth.muted = True
+        self.tell(machine.Stopped())
+        self.over.set()
+
+    def take_over(self, before: Kept) -> None:
+        """Go on where another instance was."""
+        assert self.answering
+        self.answering.history += before.history
+        self.tokens = before.tokens
+        self.turns = replace(self.turns, turn=before.turn)
+
+    def digit(self, digit: str) -> None:
+        """A key was pressed. Where keys are no answer it is written down, and that is all."""
+        if self.ending:
+            return
+        self._scribe.note(EventType.DTMF, {"turn": self.turns.turn, "digit": digit})
+        if self.ear.profile.dtmf:
+            self.tell(machine.Key(digit))
+
+    # --- engines ---
+
+    def _engine_lost(self, engine: Ear | Mouth, for_good: bool) -> None:
+        if for_good:
+            self.tell(machine.GaveUp())
+        else:
+            self._reopen(engine)
+
+    def fault(self, stage: str, provider: str, kind: str, detail: str) -> None:
+        """A provider did not do its part: written down."""
+        log.warning("provider_fault", call_id=self._call_id, stage=stage, kind=kind)
+        data = {"stage": stage, "provider": provider, "kind": kind, "detail": detail}
+        self._scribe.note(EventType.PROVIDER_FAULT, data)
+
+    def _leave(self, turn: int) -> None:
+        """The call cannot go on: apologise with the sound that is at hand, and hand the caller to a human."""
+        self.mouth.begin(turn)
+        self.mouth.say_prerendered(self._parts.apology)
+        self.mouth.answered(Directive(say=self._parts.apology, after="handoff", interruptible=False))
+
+    def _heard(self, event: HeardSound) -> None:
+        """The recogniser's callback."""
+        match event:
+            case SpeechStarted():
+                self.tell(machine.Sound(True))
+            case SpeechEnded():
+                self.tell(machine.Sound(False))
+            case Partial(text):
+                self.tell(machine.Words(text))
+                self._show(LiveType.PARTIAL_TRANSCRIPT, {"turn": self.turns.turn + 1, "text": text})
+            case Final(text, _, understood, speech_end_ms):
+                self._endpointing_ms = speech_end_ms or 0
+                self.tell(machine.Utterance(text, understood))
+                self._endpointing_ms = 0
+            case EarsFailed():
+                pass  # the ear has dealt with it
+
+    # --- the turn machine's commands ---
+
+    def tell(self, event: machine.TurnEvent) -> None:
+        """One step of the turn machine."""
+        self.turns, commands = machine.step(self.turns, event)
+        for command in commands:
+            self._do(command)
+
+    def _do(self, command: machine.TurnCommand) -> None:
+        match command:
+            case machine.Arm(name, ms):
+                self.timers.arm(name, ms)
+            case machine.Disarm(name):
+                self.timers.disarm(name)
+            case machine.Hold():
+                self.mouth.hold()
+            case machine.Resume(words):
+                self._interrupted(words, None, confirmed=False)
+                self.mouth.resume()
+            case machine.Ignored(words):
+                self._interrupted(words, None, confirmed=False)
+            case machine.Cut(turn, words, caller):
+                self._cut(turn, words, caller)
+            case machine.Say(what, _):
+                self._stand_in(what)
+            case machine.Commit(turn, text, understood):
+                self._commit(turn, text, understood)
+            case machine.Leave(turn):
+                self._leave(turn)
+            case machine.CommitKeys(turn, digits):
+                self._answer(turn, HeardDigits(digits, self._parts.local_now()), digits)
+            case machine.LeaveMessage(turn):
+                self._answer(turn, VoicemailReached(self._parts.local_now()))
+            case machine.Idle(turn):
+                self._idles += 1
+                self._scribe.note(EventType.IDLE, {"turn": turn, "count": self._idles})
+                self._answer(turn, Quiet(self._parts.local_now()))
+
+    def _timer_fired(self, name: str) -> None:
+        if name in TIMERS:
+            self.mouth.timer_fired(name)
+        else:
+            self.tell(machine.TimerFired(name))
+
+    def _commit(self, turn: int, text: str, understood: bool) -> None:
+        data = {"turn": turn, "speaker": "user", "text": text, "confidence": None, "understood": understood}
+        self._scribe.note(EventType.FINAL_TRANSCRIPT, data)
+        self._answer(turn, HeardText(text, self._parts.local_now(), understood), text)
+
+    def _answer(self, turn: int, event: Input, text: str = "") -> None:
+        """`text` is the caller's turn as a model is shown it."""
+        assert self.answering  # no turn is committed before the call was opened
+        if text:
+            self.answering.history.append(Message("user", text))
+        self.mouth.begin(turn, self._endpointing_ms)
+        self._endpointing_ms = self._shown = 0
+        self.answering.tell(turn, event)
+
+    def _cut(self, turn: int, words: str, caller: bool) -> None:
+        """The caller has the floor, or the call is over."""
+        if self.answering:
+            self.answering.cut()
+        heard = self.mouth.cut()
+        if caller and (words or heard.full_text):
+            self._interrupted(words, heard, confirmed=True)
+        self._book(turn, heard)
+
+    def _interrupted(self, words: str, heard: Heard | None, *, confirmed: bool) -> None:
+        heard_text = heard.text if heard else None
+        data = {"turn": self.turns.turn, "confirmed": confirmed, "words": words, "heard_text": heard_text}
+        self._scribe.note(EventType.INTERRUPTION, data)
+
+    def _stand_in(self, what: str) -> None:
+        """Nothing has been heard for too long: say something that is at hand."""
+        if what == "filler":
+            self.mouth.say_prerendered(self._parts.filler, answer=False)
+            return
+        self.fault("answering", "turn", "timeout", "nothing to say in time")
+        self.mouth.say_prerendered(self._parts.apology, answer=False)
+
+    # --- Answering's stage ---
+
+    def current(self, turn: int) -> bool:
+        """Does this turn still have the floor?"""
+        return turn == self.turns.turn and self.ending is None
+
+    def directed(self, turn: int, directive: Directive) -> None:
+        """The manager has decided."""
+        self.ear.configure(directive.listening)
+        self.tell(machine.Interruptible(directive.interruptible))
+
+    def thought(self, turn: int, text: str) -> None:
+        """More text of the answer."""
+        if not self.current(turn):
+            return
+        self.mouth.meter.reached("text", self.mouth.now())
+        self._show(LiveType.AI_RESPONSE_CHUNK, {"turn": turn, "offset": self._shown, "text": text})
+        self._shown += len(text)
+
+    def say(self, turn: int, clause: str) -> None:
+        """Speak this clause."""
+        if self.current(turn):
+            self.mouth.say(clause)
+
+    def used(self, turn: int, usage: Usage) -> None:
+        """Tokens were used, whether or not the answer was wanted in the end."""
+        self.tokens += usage.prompt + usage.completion
+        if self.current(turn):
+            self.mouth.meter.used(usage.prompt, usage.completion, usage.cached)
+
+    def answered(self, turn: int, directive: Directive) -> None:
+        """All of the answer has been given to the voice."""
+        if self.current(turn):
+            self.mouth.answered(directive)
+
+    # --- the mouth's listener ---
+
+    def _played_out(self, turn: int, heard: Heard, directive: Directive) -> None:
+        self._book(turn, heard)
+        if directive.after == "listen":
+            self.tell(machine.PlayedOut())
+        else:
+            self.end(directive.after)
+
+    def _book(self, turn: int, heard: Heard) -> None:
+        """What was heard goes into the history, the journal, and the turn's figures."""
+        data = {
+            "turn": turn,
+            "speaker": "assistant",
+            "text": heard.text,
+            "full_text": heard.full_text,
+            "interrupted": not heard.whole,
+            "heard_ms": heard.ms,
+        }
+        if heard.full_text:
+            self._scribe.note(EventType.AI_RESPONSE_COMPLETE, data)
+        if self.answering and heard.text:
+            self.answering.history.append(Message("assistant", heard.text))
+        if turn == self.mouth.meter.turn and (heard.full_text or self.mouth.meter.total_tokens):
+            change = {"total_tokens": self.tokens}
+            self._scribe.note(EventType.TURN_METRICS, self.mouth.meter.data(), change=change)
+
+    def _show(self, type_: LiveType, data: Mapping[str, object]) -> None:
+        self._parts.audience.live(self._call_id, type_, data, iso(self._parts.clock()))

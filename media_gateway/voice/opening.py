@@ -1,0 +1,49 @@
+"""What a call needs to know before it can greet: who calls, and what was said on another instance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from media_gateway.conversation.model import ConversationState
+from media_gateway.voice.answering import remembered
+from media_gateway.voice.ending import said
+from media_gateway.voice.parts import Parts
+from media_gateway.voice.ports import Message, StartedStream
+from realtime.stores.port import StoreUnavailable
+
+Fault = Callable[[str, str, str, str], None]
+"""Told (stage, provider, kind, detail)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A conversation as another instance left it: its state (None: it had none yet), what was said, the tokens it took
+    and the number of the turn that comes now."""
+
+    state: ConversationState | None
+    history: list[Message]
+    tokens: int
+    turn: int
+
+
+async def kept(parts: Parts, call_id: str, fault: Fault) -> Kept | None:
+    """None when the store cannot tell: then the conversation begins anew."""
+    try:
+        head = await parts.journal.find(call_id)
+        events = await said(parts.journal, call_id)
+    except StoreUnavailable as problem:
+        fault("journal", "store", "timeout", type(problem).__name__)
+        return None
+    state = ConversationState.from_dict(head.conversation_state) if head and head.conversation_state else None
+    turn = 1 + max((event.data.get("turn") or 0 for event in events), default=-1)
+    return Kept(state, remembered(events), head.total_tokens if head else 0, turn)
+
+
+async def look_up(parts: Parts, started: StartedStream) -> Mapping[str, object] | None:
+    """The caller's record, None for one nobody knows. Raises TimeoutError, StoreUnavailable."""
+    if not parts.lookup or not started.caller_phone:
+        return None
+    async with asyncio.timeout(parts.patience.lookup):
+        return await parts.lookup(started.org, started.caller_phone)
