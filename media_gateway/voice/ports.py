@@ -44,6 +44,21 @@ class Final:
 
 
 @dataclass(frozen=True, slots=True)
+class EagerFinal:
+    """The turn is probably over, and `text` is then the whole of it. Next comes a `Final` with the same text, or
+    `TurnResumed`; until then nothing may be done that cannot be taken back. Only some engines say this."""
+
+    text: str
+    confidence: float | None = None
+    speech_end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The `EagerFinal` before was wrong: the caller goes on speaking."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """Sound stopped without becoming a turn (noise, a cough)."""
 
@@ -56,7 +71,7 @@ class EarsFailed:
     detail: str
 
 
-Heard = SpeechStarted | Partial | Final | SpeechEnded | EarsFailed
+Heard = SpeechStarted | Partial | EagerFinal | TurnResumed | Final | SpeechEnded | EarsFailed
 
 
 class Hearing(Protocol):
