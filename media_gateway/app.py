@@ -22,7 +22,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from media_gateway.auth.doors import Doors
+from media_gateway.auth.gate import Bootstrap, Gate
 from media_gateway.auth.login import DemoLogin, Login
+from media_gateway.auth.passwords import Passwords
 from media_gateway.auth.tokens import Tokens
 from media_gateway.dashboard import openapi
 from media_gateway.dashboard.about import about
@@ -33,6 +35,7 @@ from media_gateway.dashboard.connection import Connections
 from media_gateway.dashboard.listen import ListenSocket
 from media_gateway.dashboard.messages import Messages
 from media_gateway.dashboard.page import Page
+from media_gateway.dashboard.people import People
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
@@ -52,6 +55,7 @@ from media_gateway.telephony.signature import Signatures
 from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
 from realtime.abandoned import end_abandoned
+from realtime.accounts import Accounts
 from realtime.bus.port import Bus
 from realtime.call import Call
 from realtime.hub import Hub
@@ -131,18 +135,21 @@ def create_app(
     core = Core(settings, store, journal, bus, Hub(journal, store.feed()))
     tokens = Tokens(settings.jwt_keys)
     doors = Doors(settings.public_host, settings.dev, settings.generated, settings.on_cloud_run)
-    connections = Connections(tokens=tokens, journal=journal, doors=doors)
+    accounts = Accounts(store)
+    root = Bootstrap(settings.admin_username, settings.admin_password.get_secret_value())
+    gate = Gate(tokens, accounts, root if root.username else None)
+    connections = Connections(gate=gate, journal=journal, doors=doors)
     gateway = Gateway(core, Sessions(max_calls=settings.callboard_max_calls), connections, build_sessions)
     routes: list[BaseRoute] = [
         Route("/livez", _livez, methods=["GET"]),
         Route("/readyz", _readyz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
     ]
-    outbound = _outbound(core, Guard(tokens))
+    outbound = _outbound(core, Guard(gate))
     if settings.callboard_role in ("all", "media"):
         routes += _media_routes(gateway, tokens, outbound, limits or media_stream.Limits())
     if settings.callboard_role in ("all", "dashboard"):
-        routes += [*outbound.routes(), *_dashboard_routes(gateway, tokens, doors, demo_login, demo_call)]
+        routes += [*outbound.routes(), *_dashboard_routes(gateway, gate, accounts, doors, demo_login, demo_call)]
     app = Starlette(
         routes=routes,
         middleware=[
@@ -239,12 +246,17 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
 
 
 def _dashboard_routes(
-    gateway: Gateway, tokens: Tokens, doors: Doors, demo_login: DemoLogin | None, demo_call: DemoCall | None
+    gateway: Gateway,
+    gate: Gate,
+    accounts: Accounts,
+    doors: Doors,
+    demo_login: DemoLogin | None,
+    demo_call: DemoCall | None,
 ) -> list[BaseRoute]:
     core, connections = gateway.core, gateway.connections
-    settings, guard = core.settings, Guard(tokens)
-    login = Login(settings.admin_username, settings.admin_password.get_secret_value())
-    access = AccessRoutes(tokens=tokens, login=login, doors=doors, guard=guard, demo=demo_login)
+    settings, guard, passwords = core.settings, Guard(gate), Passwords()
+    login = Login(gate, accounts, passwords=passwords)
+    access = AccessRoutes(gate=gate, login=login, doors=doors, guard=guard, demo=demo_login)
     api = Api(
         journal=core.journal,
         guard=guard,
@@ -257,6 +269,7 @@ def _dashboard_routes(
     listen = ListenSocket(connections, core.journal, gateway.sessions)
     return [
         *access.routes(),
+        *People(access=access, accounts=accounts, passwords=passwords).routes(),
         *api.routes(),
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),

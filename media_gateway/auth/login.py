@@ -1,4 +1,5 @@
-"""The login: one administrator from the environment, argon2 off the event loop, guesses slowed down.
+"""The login: the administrator of the environment and the users of the store, argon2 off the event loop, guesses
+slowed down.
 
 Behind a proxy every client has the same address, so a guesser can fail under the very key of the real administrator.
 Therefore nobody is blocked for failures: the password is verified first, the right one always lets in, and only the
@@ -15,14 +16,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
+from media_gateway.auth.gate import Gate
 from media_gateway.auth.model import AuthError, Principal
+from media_gateway.auth.passwords import Passwords
 from media_gateway.rate import Bucket
+from realtime.accounts import Accounts
 
-_DEADLINE_S = 10.0
-_AT_ONCE = 2  # argon2 takes 64 MiB a verification
 RATE, BURST = 5.0, 20.0
 """Attempts a second of everybody together, and at once after a pause."""
 
@@ -72,50 +71,53 @@ class Delays:
 
 
 class Login:
-    """Checks user name and password. `password` is plain text or an argon2 hash (`$argon2...`).
+    """Checks user name and password: the administrator of the environment, else a user of the store.
 
-    An unknown user costs what a wrong password costs: the hash is verified either way. An attempt that could not be
+    An unknown user costs what a wrong password costs: a hash is verified either way. An attempt that could not be
     verified in time (TimeoutError) is no failure.
     """
 
     def __init__(
         self,
-        username: str,
-        password: str,
+        gate: Gate,
+        accounts: Accounts | None = None,
         *,
-        org: str = "default",
+        passwords: Passwords | None = None,
         rate: Bucket | None = None,
         delays: Delays | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._username, self._password, self._org = username, password, org
+        self._gate, self._accounts, self._passwords = gate, accounts, passwords or Passwords()
         self._rate, self._delays = rate or Bucket(RATE, BURST), delays or Delays(clock=clock)
         self._sleep, self._clock = sleep, clock
-        self._hasher = PasswordHasher(parallelism=1)  # the thread that verifies is the one it may use
-        self._hash: str | None = password if password.startswith("$argon2") else None
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        kept = gate.bootstrap.password if gate.bootstrap else ""
+        self._bootstrap_hash: str | None = kept if kept.startswith("$argon2") else None
 
     async def __call__(self, username: str, password: str, *, peer: str) -> Principal:
-        """The principal. Raises AuthError, TooManyAttempts, TimeoutError."""
+        """The principal. Raises AuthError, TooManyAttempts, TimeoutError, StoreUnavailable."""
         if not self._rate.take(self._clock()):
             raise TooManyAttempts(1)
-        async with asyncio.timeout(_DEADLINE_S), self._slots:
-            verified = await asyncio.to_thread(self._verify, password)
+        kept, principal = await self._known(username)
+        verified = await self._passwords.verify(kept, password)
         key = f"{peer} {username}"
-        if not verified or not hmac.compare_digest(username.encode(), self._username.encode()):
+        if not verified or principal is None:
             await self._sleep(self._delays.failed(key))
             raise AuthError("wrong user name or password")
         self._delays.succeeded(key)
-        return Principal(self._username, self._org, "admin")
+        return principal
 
-    def _verify(self, password: str) -> bool:
-        if self._hash is None:
-            self._hash = self._hasher.hash(self._password)
-        try:
-            return self._hasher.verify(self._hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+    async def _known(self, username: str) -> tuple[str | None, Principal | None]:
+        """The hash to verify with, and who it is."""
+        root = self._gate.bootstrap
+        if root is not None and hmac.compare_digest(username.encode(), root.username.encode()):
+            if self._bootstrap_hash is None:
+                self._bootstrap_hash = await self._passwords.hash_as_it_is(root.password)
+            return self._bootstrap_hash, Principal(root.username, root.org, "admin", None, self._gate.bootstrap_proof())
+        user = await self._accounts.user(username) if self._accounts else None
+        if user is None or user.disabled:
+            return None, None
+        return user.password, Principal(user.name, user.org, user.role, None, f"user:{user.stamp}")
 
 
 class DemoLogin:
@@ -127,7 +129,7 @@ class DemoLogin:
         self._used = False
 
     def exchange(self, code: str) -> Principal:
-        """Raises AuthError on a wrong or used code."""
+        """The administrator, as `dev` knows them. Raises AuthError on a wrong or used code."""
         if self._used or not hmac.compare_digest(code.encode(), self.code.encode()):
             raise AuthError("this login link has been used or is not valid; start Callboard again for a new one")
         self._used = True

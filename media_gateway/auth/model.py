@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
-Role = Literal["viewer", "operator", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
+from realtime.accounts.model import ROLES, Role
+
+__all__ = ["ROLES", "AuthError", "Principal", "Role"]
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user or machine. Everything it may see belongs to `org`; roles include those before them."""
+    """A user or machine. Everything it may see belongs to `org`; roles include those before them. `user` is the name
+    of a user, or `key:{id}`."""
 
     user: str
     org: str
     role: Role
     expires: datetime | None = field(default=None, compare=False)
     """When what it showed runs out; None if that is not known."""
+    proof: str | None = field(default=None, compare=False)
+    """What must still hold for it to be let in (`auth.gate`): `user:{stamp}`, `key:{id}`, `env:{fingerprint}`. None for
+    a token that we made for a machine of our own: its signature and its short life say all."""
 
     def may(self, role: Role) -> bool:
         """True if this principal holds `role` or a greater one."""

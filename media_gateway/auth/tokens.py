@@ -6,6 +6,8 @@ a new key is put in front, and the old one leaves when its last token has expire
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +58,13 @@ class Tokens:
 
     def access(self, principal: Principal) -> str:
         """A bearer token, good for `ACCESS_TTL`."""
-        return self._sign(ACCESS, ACCESS_TTL, {"sub": principal.user, "org": principal.org, "role": principal.role})
+        return self._sign(ACCESS, ACCESS_TTL, _claims(principal))
+
+    def fingerprints(self, text: str) -> tuple[str, ...]:
+        """What can be told of a secret text in a token, and not be turned back: one under each key, the signing one
+        first."""
+        macs = (hmac.new(secret.encode(), text.encode(), hashlib.sha256) for secret in self._keys.values())
+        return tuple(mac.hexdigest()[:16] for mac in macs)
 
     def verify_access(self, token: str) -> Principal:
         """Raises AuthError."""
@@ -66,7 +74,7 @@ class Tokens:
     def ticket(self, principal: Principal) -> str:
         """A socket ticket: single use, good for `TICKET_TTL`, redeemable on any instance. The socket that it
         opens is good for as long as the principal is."""
-        claims: dict[str, Any] = {"sub": principal.user, "org": principal.org, "role": principal.role}
+        claims = _claims(principal)
         if principal.expires is not None:
             claims["until"] = int(principal.expires.timestamp())
         return self._sign(TICKET, TICKET_TTL, {**claims, "jti": secrets.token_hex(16)})
@@ -117,9 +125,14 @@ def _expiry(claims: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(claims["exp"], UTC)
 
 
+def _claims(principal: Principal) -> dict[str, Any]:
+    claims: dict[str, Any] = {"sub": principal.user, "org": principal.org, "role": principal.role}
+    return claims if principal.proof is None else {**claims, "prf": principal.proof}
+
+
 def _principal(claims: Mapping[str, Any], until: int | None) -> Principal:
-    role = claims.get("role")
-    if role not in ROLES or not isinstance(claims.get("org"), str):
+    role, proof = claims.get("role"), claims.get("prf")
+    if role not in ROLES or not isinstance(claims.get("org"), str) or not isinstance(proof, str | None):
         raise AuthError("the token is not valid")
     expires = None if until is None else datetime.fromtimestamp(until, UTC)
-    return Principal(claims["sub"], claims["org"], role, expires)
+    return Principal(claims["sub"], claims["org"], role, expires, proof)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TypeVar
 
@@ -13,10 +13,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from media_gateway.auth.doors import Doors
+from media_gateway.auth.gate import Gate, TooManyKeys
 from media_gateway.auth.login import DemoLogin, Login, TooManyAttempts
 from media_gateway.auth.model import AuthError, Principal, Role
-from media_gateway.auth.tokens import ACCESS_TTL, TICKET_TTL, Tokens
+from media_gateway.auth.tokens import ACCESS_TTL, TICKET_TTL
 from media_gateway.http_errors import ApiError
+from realtime.accounts.model import KEY_PREFIX
 
 MAX_JSON = 64 * 1024
 Handler = Callable[[Request], Awaitable[Response]]
@@ -45,20 +47,20 @@ async def read_json(request: Request, shape: type[T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Wraps handlers that need a principal; the principal comes from the bearer token and from nothing else."""
+    """Wraps handlers that need a principal; the principal comes from the bearer token or the API key and from nothing
+    else."""
 
-    tokens: Tokens
+    gate: Gate
 
     def __call__(self, handler: Guarded, role: Role = "viewer") -> Handler:
-        """401 without a valid token, 403 below `role`."""
+        """401 without a valid token or key, 403 below `role`."""
 
         @wraps(handler)
         async def guarded(request: Request) -> Response:
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer":
-                raise ApiError(401, "No bearer token.", headers={"WWW-Authenticate": "Bearer"})
             try:
-                principal = self.tokens.verify_access(token.strip())
+                principal = await self.gate.bearer(_credential(request))
+            except TooManyKeys as error:
+                raise ApiError(429, str(error), headers={"Retry-After": "1"}) from error
             except AuthError as error:
                 raise ApiError(401, str(error), headers={"WWW-Authenticate": "Bearer"}) from error
             if not principal.may(role):
@@ -68,11 +70,22 @@ class Guard:
         return guarded
 
 
+def _credential(request: Request) -> str:
+    """The token or key of a request. Raises AuthError."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    key = request.headers.get("x-api-key", "").strip()
+    if not key.startswith(KEY_PREFIX):
+        raise AuthError("no bearer token and no API key")
+    return key
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRoutes:
     """`demo` is the one-time link of `dev`, None elsewhere."""
 
-    tokens: Tokens
+    gate: Gate
     login: Login
     doors: Doors
     guard: Guard
@@ -98,10 +111,11 @@ class AccessRoutes:
         except TooManyAttempts as error:
             raise ApiError(429, str(error), headers={"Retry-After": str(error.retry_after)}) from error
         except AuthError as error:
-            raise ApiError(401, str(error), fix="Use ADMIN_USERNAME and ADMIN_PASSWORD.") from error
+            fix = "Use your user name and password, or ADMIN_USERNAME and ADMIN_PASSWORD."
+            raise ApiError(401, str(error), fix=fix) from error
         except TimeoutError as error:
             raise ApiError(503, "Too many people log in at once.") from error
-        return self._token(principal)
+        return self.token(principal)
 
     async def log_in_demo(self, request: Request) -> Response:
         """`{code}` of the link that `dev` printed -> an access token; once, and from this machine only."""
@@ -110,21 +124,22 @@ class AccessRoutes:
             raise ApiError(404, "There is no demo login here.", fix="Log in with user name and password.")
         given = await read_json(request, _Code)
         try:
-            return self._token(self.demo.exchange(given.code))
+            return self.token(replace(self.demo.exchange(given.code), proof=self.gate.bootstrap_proof()))
         except AuthError as error:
             raise ApiError(401, str(error)) from error
 
     async def ticket(self, _request: Request, principal: Principal) -> Response:
         """A single-use ticket for a socket's first message."""
-        ticket = self.tokens.ticket(principal)
+        ticket = self.gate.tokens.ticket(principal)
         return _private({"ticket": ticket, "expires_in": int(TICKET_TTL.total_seconds())})
 
     def _own_page(self, request: Request) -> None:
         if not self.doors.same_origin(request.headers):
             raise ApiError(403, "This page may not log in here.", code="bad_origin", fix="Open the dashboard itself.")
 
-    def _token(self, principal: Principal) -> Response:
-        token = self.tokens.access(principal)
+    def token(self, principal: Principal) -> Response:
+        """The answer that brings an access token."""
+        token = self.gate.tokens.access(principal)
         expires_in = int(ACCESS_TTL.total_seconds())
         return _private({"access_token": token, "token_type": "bearer", "expires_in": expires_in})
 

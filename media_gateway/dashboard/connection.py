@@ -19,10 +19,11 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.auth.doors import Doors
+from media_gateway.auth.gate import Gate
 from media_gateway.auth.model import AuthError, Principal
-from media_gateway.auth.tokens import Tokens
 from media_gateway.dashboard.newest import newest
 from media_gateway.http_errors import ApiError
+from realtime.accounts.model import KEY_PREFIX
 from realtime.clock import Clock, utcnow
 from realtime.journal import Journal
 from realtime.stores.port import StoreUnavailable
@@ -116,18 +117,19 @@ class Connections:
     def __init__(
         self,
         *,
-        tokens: Tokens,
+        gate: Gate,
         journal: Journal,
         doors: Doors,
         most: int = MOST_SOCKETS,
         most_per_user: int = MOST_PER_USER,
         first_message_s: float = 5.0,
         send_s: float = 10.0,
+        recheck_s: float = 30.0,
         clock: Clock = utcnow,
     ) -> None:
-        self._tokens, self._journal, self._doors = tokens, journal, doors
+        self._gate, self._journal, self._doors = gate, journal, doors
         self._most, self._first_message_s, self._send_s = most, first_message_s, send_s
-        self._most_per_user, self._clock = most_per_user, clock
+        self._most_per_user, self._recheck_s, self._clock = most_per_user, recheck_s, clock
         self._arriving = 0
         self._users: Counter[tuple[str, str]] = Counter()
         self._open: set[WebSocket] = set()
@@ -193,10 +195,21 @@ class Connections:
             del self._users[user]
 
     async def _expire(self, peer: Connection) -> None:
-        """A socket is good for as long as the token that opened it."""
-        if peer.principal.expires is not None:
-            await asyncio.sleep((peer.principal.expires - self._clock()).total_seconds())
-            await peer.close(UNAUTHENTICATED, "expired")
+        """A socket is good for as long as the token that opened it, and as the one who opened it may come in as who
+        they were."""
+        expires = peer.principal.expires
+        while True:
+            left = (expires - self._clock()).total_seconds() if expires else float("inf")
+            await asyncio.sleep(min(left, self._recheck_s))
+            if left <= self._recheck_s:
+                return await peer.close(UNAUTHENTICATED, "expired")
+            try:
+                if await self._gate.check(peer.principal) != peer.principal:
+                    return await peer.close(UNAUTHENTICATED, "another role or organisation")
+            except AuthError as error:
+                return await peer.close(UNAUTHENTICATED, str(error))
+            except StoreUnavailable:  # who came in stays in until we know better
+                _log.debug("socket_not_rechecked")
 
     async def _admit(self, ws: WebSocket, before: Callable[[Principal], Awaitable[None]]) -> Connection | None:
         if not self._doors.same_origin(ws.headers):
@@ -205,12 +218,15 @@ class Connections:
         if self._draining or len(self._open) + self._arriving > self._most:
             await ws.send_denial_response(ApiError(503, "This instance takes no more sockets.").response())
             return None
-        token = ws.query_params.get("token") or ws.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if token:
+        shown = credential(ws)
+        if shown is not None:
             try:
-                principal = self._tokens.verify_access(token)
+                principal = await self._gate.bearer(shown)
             except AuthError as error:
                 await ws.send_denial_response(ApiError(401, str(error)).response())
+                return None
+            except StoreUnavailable:
+                await ws.send_denial_response(ApiError(503, "The store is not reachable.").response())
                 return None
             try:
                 await before(principal)
@@ -237,7 +253,7 @@ class Connections:
             await _close(ws, UNAUTHENTICATED, "the first message must bring a ticket")
             return None
         try:
-            principal = await self._tokens.redeem_ticket(ticket, self._journal)
+            principal = await self._gate.ticket(ticket, self._journal)
         except AuthError as error:
             await _close(ws, UNAUTHENTICATED, str(error))
             return None
@@ -253,6 +269,19 @@ class Connections:
         if first["type"] in _GREETINGS:
             await peer.send({"type": "authenticated", "user": principal.user})
         return peer
+
+
+def credential(ws: WebSocket) -> str | None:
+    """The token or API key that a socket is opened with; None when its first message is to bring a ticket. A key lives
+    long and has no place in a URL: there, nothing but a token is a credential."""
+    asked = ws.query_params.get("token")
+    if asked:
+        return "" if asked.startswith(KEY_PREFIX) else asked
+    scheme, _, token = ws.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    key = ws.headers.get("x-api-key", "").strip()
+    return key if key.startswith(KEY_PREFIX) else None
 
 
 def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute, Route
 
-_OPEN = ("/auth/", "/api/v1/voice/", "/livez", "/readyz", "/openapi.json")
+_OPEN = ("/auth/login", "/auth/demo", "/api/v1/voice/", "/livez", "/readyz", "/openapi.json")
 _VENDOR = "/api/v1/voice/"
 _PARAMETER = re.compile(r"{(\w+)}")
 _QUERY: Mapping[str, tuple[str, ...]] = {
@@ -27,7 +27,15 @@ _ITEM = {
     "required": ["type", "description"],
     "properties": {"type": {"enum": ["violation", "reminder"]}, "description": {"type": "string"}},
 }
+_ROLE = {"enum": ["viewer", "operator", "admin"], "default": "viewer"}
 _BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
+    "/auth/password": {"current": "string", "new": {"type": "string", "minLength": 12, "maxLength": 1024}},
+    "/api/v1/users": {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"},
+        "password": {"type": "string", "minLength": 12, "maxLength": 1024},
+        "role": _ROLE,
+    },
+    "/api/v1/keys": {"label": {"type": "string", "minLength": 1, "maxLength": 64}, "role": _ROLE},
     "/auth/login": {"username": "string", "password": "string"},
     "/auth/demo": {"code": "string"},
     "/api/v1/demo/say": {"call_id": "string", "text": "string"},
@@ -41,6 +49,13 @@ _BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
         "driverName": "string",
         "phoneNumber": {"type": "string", "description": "E.164, like +14155550123"},
         "violations": {"type": "array", "minItems": 1, "items": _ITEM},
+    },
+}
+_CHANGES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "/api/v1/users/{name}": {
+        "role": {"enum": ["viewer", "operator", "admin"]},
+        "disabled": {"type": "boolean"},
+        "password": {"type": "string", "minLength": 12, "maxLength": 1024},
     },
 }
 _ERROR = {
@@ -73,6 +88,7 @@ def document(routes: Iterable[BaseRoute], *, base_url: str, version: str) -> dic
             "schemas": {"Error": _ERROR},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "twilio": {"type": "apiKey", "in": "header", "name": "X-Twilio-Signature"},
             },
         },
@@ -99,16 +115,18 @@ def _operation(method: str, path: str, endpoint: Callable[..., Any]) -> dict[str
     }
     if parameters:
         operation["parameters"] = parameters
-    if path in _BODIES and method == "POST":
-        fields = _BODIES[path]
+    fields = _BODIES.get(path) if method == "POST" else _CHANGES.get(path) if method == "PATCH" else None
+    if fields is not None:
         schema = {
             "type": "object",
-            "required": [n for n, kind in fields.items() if isinstance(kind, str) or "default" not in kind],
+            "required": [
+                n for n, kind in fields.items() if method == "POST" and (isinstance(kind, str) or "default" not in kind)
+            ],
             "properties": {n: {"type": kind} if isinstance(kind, str) else kind for n, kind in fields.items()},
         }
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if path.startswith(_VENDOR):
         operation["security"] = [{"twilio": []}]
     elif not path.startswith(_OPEN):
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{"bearer": []}, {"key": []}]
     return operation

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
 from argon2 import PasswordHasher
 
-from media_gateway.auth import AuthError, Principal, Tokens
+from media_gateway.auth import AuthError, Bootstrap, Gate, Principal, Tokens
 from media_gateway.auth.doors import Doors, hostname, loopback
 from media_gateway.auth.login import Delays, DemoLogin, Login, TooManyAttempts
+from media_gateway.auth.passwords import Passwords
 from media_gateway.auth.tokens import ACCESS_TTL, STREAM_TTL
 from media_gateway.rate import Bucket
 
@@ -136,12 +138,17 @@ def test_roles_include_those_before_them() -> None:
     assert not ANN.may("admin")
 
 
+def login_of(password: str, **more: Any) -> Login:
+    """The administrator of the environment alone."""
+    return Login(Gate(Tokens([NEW]), None, Bootstrap("admin", password)), **more)
+
+
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
 
 
 @pytest.mark.parametrize("kept", ["secret", HASHED], ids=["plain", "hashed"])
 async def test_login(kept: str) -> None:
-    login = Login("admin", kept)
+    login = login_of(kept)
     assert (await login("admin", "secret", peer="p")).user == "admin"
     for username, password in (("admin", "wrong"), ("nobody", "secret"), ("", ""), ("ädmin", "secret")):
         with pytest.raises(AuthError, match="wrong user name or password"):
@@ -160,7 +167,7 @@ class Waits:
 
 async def test_guesses_wait_longer_and_longer_and_the_right_password_never() -> None:
     waits = Waits()
-    login = Login("admin", HASHED, sleep=waits, rate=Bucket(1_000, 1_000))
+    login = login_of(HASHED, sleep=waits, rate=Bucket(1_000, 1_000))
     for _ in range(9):
         with pytest.raises(AuthError, match="wrong"):
             await login("admin", "guess", peer="p")
@@ -174,7 +181,7 @@ async def test_guesses_wait_longer_and_longer_and_the_right_password_never() -> 
 
 async def test_all_attempts_together_have_one_rate() -> None:
     now = 0.0
-    login = Login("admin", HASHED, rate=Bucket(2, 3), clock=lambda: now)
+    login = login_of(HASHED, rate=Bucket(2, 3), clock=lambda: now)
     for peer in "abc":
         await login("admin", "secret", peer=peer)
     with pytest.raises(TooManyAttempts) as refused:
@@ -186,13 +193,14 @@ async def test_all_attempts_together_have_one_rate() -> None:
 
 async def test_an_attempt_that_was_not_verified_in_time_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = Waits()
-    login = Login("admin", HASHED, sleep=waits, delays=Delays(free=0))
-    login._slots = asyncio.Semaphore(0)
-    monkeypatch.setattr("media_gateway.auth.login._DEADLINE_S", 0.01)
+    passwords = Passwords()
+    login = login_of(HASHED, sleep=waits, delays=Delays(free=0), passwords=passwords)
+    passwords.slots = asyncio.Semaphore(0)
+    monkeypatch.setattr("media_gateway.auth.passwords._DEADLINE_S", 0.01)
     with pytest.raises(TimeoutError):
         await login("admin", "guess", peer="p")
     monkeypatch.undo()
-    login._slots = asyncio.Semaphore(1)
+    passwords.slots = asyncio.Semaphore(1)
     with pytest.raises(AuthError, match="wrong"):
         await login("admin", "guess", peer="p")
     assert waits.seconds == [0.5], "the first failure"
@@ -213,7 +221,7 @@ def test_delays_forget_the_oldest_and_the_old() -> None:
 
 
 def test_passwords_are_hashed_for_one_thread() -> None:
-    assert Login("admin", "x")._hasher.parallelism == 1
+    assert Passwords().hasher.parallelism == 1
 
 
 async def test_who_came_in_is_good_until_the_token_expires() -> None:

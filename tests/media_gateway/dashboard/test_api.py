@@ -283,7 +283,7 @@ async def test_the_document_names_what_is_there(tmp_path: Path) -> None:
         for method, path in ROUTES:
             path = path.replace("CA1", "{call_id}")
             operation = document["paths"][path][method.lower()]
-            assert operation["security"] == [{"bearer": []}]
+            assert operation["security"] == [{"bearer": []}, {"key": []}]
             assert operation["summary"]
         assert document["paths"]["/api/v1/voice/incoming"]["post"]["security"] == [{"twilio": []}]
         for path in document["paths"]:

@@ -14,7 +14,7 @@ import httpx2
 from starlette.applications import Starlette
 
 from infra.simulators.elevenlabs_api import AGENT_ID, API_KEY, PHONE_NUMBER_ID, ElevenLabsApi
-from media_gateway.auth import Principal, Tokens
+from media_gateway.auth import Gate, Principal, Tokens
 from media_gateway.dashboard.access import Guard
 from media_gateway.http_errors import ApiError, on_api_error, on_unavailable
 from media_gateway.telephony.daily_cap import DailyCap
@@ -115,7 +115,7 @@ async def desk(
             store=store,
             countries=("US", "CA"),
             cap=DailyCap(store, ZoneInfo("America/New_York"), per_day),
-            guard=Guard(tokens),
+            guard=Guard(Gate(tokens)),
             agents=(agents or real) if configured else None,
             missing=() if configured else ("ELEVENLABS_AGENT_ID", "ELEVENLABS_PHONE_NUMBER_ID"),
             agent_id=AGENT_ID,
