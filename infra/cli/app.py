@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+
+from infra.cli.console import Json, err, out
+from infra.cli.people import keys_app, users_app
 
 app = typer.Typer(
     add_completion=False,
@@ -27,18 +29,8 @@ flows_app = typer.Typer(help="The conversations, as data.", no_args_is_help=True
 app.add_typer(flows_app, name="flows")
 reminders_app = typer.Typer(help="Tomorrow's appointments, and the calls about them.", no_args_is_help=True)
 app.add_typer(reminders_app, name="reminders")
-
-
-def console(*, stderr: bool) -> Console:
-    """As wide as the terminal; without one nothing is wrapped: a script or a file wants whole lines."""
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 10_000)
-
-
-out = console(stderr=False)
-err = console(stderr=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+app.add_typer(users_app, name="users")
+app.add_typer(keys_app, name="keys")
 
 
 def here(path: str) -> str:
