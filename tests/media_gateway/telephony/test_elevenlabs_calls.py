@@ -494,5 +494,5 @@ async def test_the_gateway_serves_it_and_documents_it(tmp_path: Path) -> None:
         assert sorted(schema["required"]) == sorted(BODY)
         assert schema["properties"]["violations"]["items"]["required"] == ["type", "description"]
         assert {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}} in operation["parameters"]
-        assert operation["security"] == [{"bearer": []}]
+        assert operation["security"] == [{"bearer": []}, {"key": []}]
         assert "/driver_data/conversations/{conversation_id}/fetch" in document["paths"]
