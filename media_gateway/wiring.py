@@ -29,6 +29,7 @@ from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
 from media_gateway.voice.session import CallSession
+from media_gateway.voice.spoken_form import to_spoken
 from realtime.clock import utcnow
 
 log = structlog.get_logger()
@@ -166,7 +167,7 @@ async def render(voice: Voice, lines: list[str]) -> dict[str, bytes]:
     async def one(line: str) -> None:
         async with limit:
             try:
-                rendered[line] = await voice.render(line)
+                rendered[line] = await voice.render(to_spoken(line).text)
             except ProviderFault as fault:
                 faults.append(fault)
 

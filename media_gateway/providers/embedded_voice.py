@@ -126,6 +126,9 @@ class _EmbeddedSpeaking:
         self._waiting.append(_Clause(self._next_id, reply, clause, text))
         self._pump()
 
+    def done(self, reply: int) -> None:
+        """Clauses never wait for others."""
+
     def cancel(self, reply: int) -> None:
         """What waits is forgotten; the clause at hand is finished unheard."""
         self._waiting = deque(clause for clause in self._waiting if clause.reply != reply)

@@ -6,16 +6,29 @@ Only the reply that holds the turn may emit audio: whatever comes for another on
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from media_gateway.conversation.model import Directive
-from media_gateway.voice.ear import TRIES
 from media_gateway.voice.meter import TurnMeter
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.playout import Clear, Heard, Mark, Media, Playout, Send
-from media_gateway.voice.ports import Line, ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
+from media_gateway.voice.ports import (
+    Line,
+    ProviderFault,
+    Several,
+    Speaking,
+    Spoken,
+    SpokenAudio,
+    SpokenEnd,
+    SpokenTogether,
+    Timing,
+    VoiceFailed,
+    VoiceTrouble,
+)
+from media_gateway.voice.spoken_form import to_spoken
 from media_gateway.voice.timers import Timers
 
 Tap = Callable[[int, bytes], None]
@@ -37,6 +50,10 @@ class Listener:
 TIMERS = ("drain", "voice")
 """The mouth's own timers: when what was sent should have been heard; when the voice owes us sound."""
 DRAIN_SLACK_MS = 100
+TRIES = 2
+"""How often in a row the voice is opened again before it counts as gone for good: by the stand-in, and once more."""
+AGAIN_MS = (50.0, 300.0)
+"""How long the second try waits, at random: a voice that is restarting meets all its calls at once."""
 
 
 class Mouth:
@@ -48,6 +65,7 @@ class Mouth:
         self.taps: list[Tap] = []
         self.muted = False
         self._parts = parts
+        self._voice = parts.engines.voice
         self._line = line
         self._timers = timers
         self._listener = listener
@@ -59,6 +77,8 @@ class Mouth:
         self._turn = 0
         self._clause = 0
         self._asked: dict[int, str] = {}
+        """Clauses the voice owes the end of, and what it was given of them to say."""
+        self._told_all = False
         self._directive: Directive | None = None
         self._answer_mark: int | None = None
 
@@ -69,28 +89,42 @@ class Mouth:
     # --- the voice ---
 
     async def open(self) -> None:
-        """Open the voice, or open it again, and have it say what waits for it."""
+        """Open the voice, or open it again, and have it say what waits for it: of a clause in which it broke off, the
+        rest."""
         await self.aclose()
         self._opening += 1
         opening = self._opening
+        if self._tries < TRIES - 1:
+            await asyncio.sleep(random.uniform(*AGAIN_MS) / 1000)  # noqa: S311 (jitter, not a secret)
         try:
             async with asyncio.timeout(self._parts.patience.open):
-                speaking = await self._parts.engines.voice.open(lambda event: self._spoken(opening, event))
+                speaking = await self._voice.open(lambda event: self._spoken(opening, event))
         except ProviderFault as fault:
             self._gone(fault.provider, fault.kind, fault.detail)
             return
         except TimeoutError:
-            self._gone(self._parts.engines.voice.name, "timeout", "not open in time")
+            self._gone(self._voice.name, "timeout", "not open in time")
             return
         if opening != self._opening:  # it failed before it was open
             self._failed = speaking
             await self.aclose()
             return
         self._speaking = speaking
-        for clause, text in list(self._asked.items()):
-            self.playout.begin(self._turn, clause, text)
-            speaking.say(self._turn, clause, text)
+        self._say_the_rest(speaking)
         self._expect_sound()
+
+    def _say_the_rest(self, speaking: Speaking) -> None:
+        for clause, text in list(self._asked.items()):
+            rest = self.playout.again(self._turn, clause) if self.playout.sounded(self._turn, clause) else text
+            if rest:
+                self._asked[clause] = rest
+                speaking.say(self._turn, clause, rest)
+            else:
+                self._ended(clause)
+        if self._told_all and self._asked:
+            speaking.done(self._turn)
+        if not self._asked:
+            self.check()
 
     async def aclose(self) -> None:
         """Let the voice go."""
@@ -106,25 +140,42 @@ class Mouth:
         if opening != self._opening:
             return
         match event:
-            case SpokenAudio(reply, clause, mulaw) if reply == self._turn and clause in self._asked:
+            case SpokenAudio(reply, clause, mulaw, timing) if reply == self._turn and clause in self._asked:
                 self._sounded_at = self.now()
-                self._sound(clause, mulaw)
+                self._sound(clause, mulaw, timing)
             case SpokenEnd(reply, clause) if reply == self._turn and clause in self._asked:
                 if not self.playout.sounded(reply, clause):
-                    self._gone(self._parts.engines.voice.name, "broken", "no sound")
+                    self._gone(self._voice.name, "broken", "no sound")
                     return
                 self._sounded_at = self.now()
                 self._tries = TRIES  # it works again
-                del self._asked[clause]
-                self._send(self.playout.end(self.now(), reply, clause))
+                self._ended(clause)
                 self.check()
-            case VoiceFailed(kind, detail):
-                self._gone(self._parts.engines.voice.name, kind, detail)
+            case SpokenTogether(reply, first, last) if reply == self._turn:
+                self._together(first, last)
+            case VoiceTrouble(provider, kind, detail):
+                self._listener.fault(provider, kind, detail)
+            case VoiceFailed(kind, detail, provider):
+                self._gone(provider or self._voice.name, kind, detail)
+
+    def _together(self, first: int, last: int) -> None:
+        if first not in self._asked:
+            return
+        for clause in range(first + 1, last + 1):
+            more = self._asked.pop(clause, "")
+            self._asked[first] += f" {more}" if more else ""
+        self.playout.join(self._turn, first, last)
+
+    def _ended(self, clause: int) -> None:
+        del self._asked[clause]
+        self._send(self.playout.end(self._turn, clause))
 
     def _gone(self, provider: str, kind: str, detail: str) -> None:
         self._opening += 1
         self._failed, self._speaking = self._speaking or self._failed, None
         self._timers.disarm("voice")
+        if isinstance(self._parts.engines.voice, Several):
+            self._voice = self._parts.engines.voice.without(provider)
         self._listener.fault(provider, kind, detail)
         self._tries -= 1
         self._listener.lost(self._tries < 0)
@@ -144,7 +195,7 @@ class Mouth:
             if left > 0:
                 self._timers.arm("voice", left)
             else:
-                self._gone(self._parts.engines.voice.name, "timeout", "no sound in time")
+                self._gone(self._voice.name, "timeout", "no sound in time")
 
     # --- a reply ---
 
@@ -155,6 +206,7 @@ class Mouth:
         self._turn = turn
         self._clause = 0
         self._asked = {}
+        self._told_all = False
         self._directive = None
         self._answer_mark = None
 
@@ -163,10 +215,10 @@ class Mouth:
         self.meter.reached("clause", self.now())
         if not self._asked and self.say_prerendered(text):
             return
-        number = self._next(text)
-        self._asked[number] = text
+        number, spoken = self._next(text)
+        self._asked[number] = spoken
         if self._speaking:
-            self._speaking.say(self._turn, number, text)
+            self._speaking.say(self._turn, number, spoken)
             self._expect_sound()
 
     def say_prerendered(self, text: str, *, answer: bool = True) -> bool:
@@ -175,28 +227,33 @@ class Mouth:
         sound = self._parts.prerendered.get(text)
         if sound is None:
             return False
-        number = self._next(text)
+        number, _ = self._next(text)
         self._sound(number, sound, answer=answer)
-        self._send(self.playout.end(self.now(), self._turn, number))
+        self._send(self.playout.end(self._turn, number))
         return True
 
     def answered(self, directive: Directive) -> None:
         """No more clauses come; `directive.after` applies once all has been heard."""
         self._directive = directive
+        self._told_all = True
+        if self._speaking and self._asked:
+            self._speaking.done(self._turn)
         self.check()
 
-    def _next(self, text: str) -> int:
+    def _next(self, text: str) -> tuple[int, str]:
+        """The number of a new clause, and its text as it is spoken."""
         self._clause += 1
-        self.playout.begin(self._turn, self._clause, text)
-        return self._clause
+        said = to_spoken(text)
+        self.playout.begin(self._turn, self._clause, said)
+        return self._clause, said.text
 
-    def _sound(self, clause: int, mulaw: bytes, *, answer: bool = True) -> None:
+    def _sound(self, clause: int, mulaw: bytes, timing: Timing = (), *, answer: bool = True) -> None:
         now = self.now()
         if answer:
             self.meter.reached("sound", now)
             if self._answer_mark is None:
                 self._answer_mark = self.playout.marks_sent + 1
-        self._send(self.playout.audio(now, self._turn, clause, mulaw))
+        self._send(self.playout.audio(now, self._turn, clause, mulaw, timing))
         if not self._timers.armed("drain"):
             self._timers.arm("drain", self.playout.remaining_ms(now) + DRAIN_SLACK_MS)
         if answer:

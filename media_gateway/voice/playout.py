@@ -7,23 +7,21 @@ Twilio plays from a buffer of its own and echoes a *mark* when all that was queu
 it drops the buffer and echoes every outstanding mark at once. So a mark proves hearing only while no `clear` came
 between: its name carries the *generation*, which `hold` moves on, and echoes of an older generation mean "dropped".
 
-Position within the current generation = what is acknowledged + the time since, never past the next mark that is not yet
-echoed (had that much been played, its echo would be here) and never past what was sent.
+Where the caller is in what was sent is `playhead`'s; which words that is, `sounding`'s.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from media_gateway.voice.ports import BYTES_PER_MS
+from media_gateway.voice.playhead import Playhead
+from media_gateway.voice.ports import BYTES_PER_MS, Timing
+from media_gateway.voice.sounding import Pace, Sounding
+from media_gateway.voice.spoken_form import Spoken
 
 MARK_EVERY_MS = 320
 """Finer marks cost messages (one a frame was reported to delay audio), coarser ones lose precision."""
-ECHO_GRACE_MS = 1_500
-"""A peer whose echo is later than this is taken to have lost it: nothing may hang on an echo."""
-MS_PER_CHARACTER = 65.0
-"""How long a character sounds, where the end of the clause is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,44 +61,10 @@ class Heard:
 
 
 @dataclass(slots=True)
-class _Clause:
-    reply: int
-    number: int
-    text: str
-    audio: bytearray = field(default_factory=bytearray)
-    done: bool = False
-    heard_ms: float = 0.0
-
-    @property
-    def total_ms(self) -> float:
-        known = len(self.audio) / BYTES_PER_MS
-        return known if self.done else max(known, len(self.text) * MS_PER_CHARACTER)
-
-    def heard_characters(self) -> int:
-        """Characters heard, cut back to the end of a whole word. A clause that never sounded was never heard."""
-        total = self.total_ms
-        if not self.audio or not self.heard_ms:
-            return 0
-        if self.done and self.heard_ms >= total - 1:
-            return len(self.text)
-        reached = min(len(self.text), int(len(self.text) * self.heard_ms / total))
-        if reached == len(self.text) or self.text[reached] == " ":
-            return reached
-        return self.text.rfind(" ", 0, reached) + 1
-
-    def resume_byte(self) -> int:
-        """Where to go on from after a hold: the start of the word that was being heard."""
-        if not self.text:
-            return int(self.heard_ms) * BYTES_PER_MS
-        share = self.heard_characters() / len(self.text)
-        return min(len(self.audio), int(self.total_ms * share) * BYTES_PER_MS)
-
-
-@dataclass(slots=True)
 class _Span:
     start_ms: float
     length_ms: float
-    clause: _Clause
+    clause: Sounding
     offset_ms: float
 
 
@@ -111,38 +75,47 @@ class Playout:
         self.generation = 0
         self.held = False
         self.marks_sent = 0
-        self.marks_heard = 0
-        """Number of the last mark whose echo proved that it was heard; the numbers go on over generations."""
-        self._clauses: dict[tuple[int, int], _Clause] = {}
+        self._head = Playhead()
+        self._pace = Pace()
+        self._clauses: dict[tuple[int, int], Sounding] = {}
         self._spans: deque[_Span] = deque()
-        self._marks: deque[tuple[str, int, float]] = deque()
-        self._queued_ms = 0.0
         self._marked_ms = 0.0
-        self._acked_ms = 0.0
-        self._base_ms = 0.0
-        self._base_at = 0.0
+
+    @property
+    def marks_heard(self) -> int:
+        """Number of the last mark whose echo proved that it was heard; the numbers go on over generations."""
+        return self._head.heard_mark
 
     # --- sending ---
 
-    def begin(self, reply: int, clause: int, text: str) -> None:
-        """Clause `clause` of reply `reply` will sound; `text` is what it says."""
-        self._clauses[reply, clause] = _Clause(reply, clause, text)
+    def begin(self, reply: int, clause: int, said: Spoken) -> None:
+        """Clause `clause` of reply `reply` will sound."""
+        self._clauses[reply, clause] = Sounding(reply, clause, said, self._pace)
 
-    def audio(self, now: float, reply: int, clause: int, mulaw: bytes) -> list[Send]:
+    def join(self, reply: int, first: int, last: int) -> None:
+        """Clauses `first` to `last` sound as one stretch, that of the first."""
+        into = self._clauses.get((reply, first))
+        for clause in range(first + 1, last + 1):
+            other = self._clauses.get((reply, clause))
+            if into is not None and other is not None and not other.audio:
+                into.join(other)
+                del self._clauses[reply, clause]
+
+    def audio(self, now: float, reply: int, clause: int, mulaw: bytes, timing: Timing = ()) -> list[Send]:
         """Sound of a clause arrived. While held it is only kept."""
         entry = self._clauses.get((reply, clause))
         if entry is None or not mulaw:
             return []
         offset = len(entry.audio)
-        entry.audio += mulaw
+        entry.add(mulaw, timing)
         return [] if self.held else self._send(now, entry, offset)
 
-    def end(self, now: float, reply: int, clause: int) -> list[Send]:
+    def end(self, reply: int, clause: int) -> list[Send]:
         """A clause is complete: its last sound gets a mark of its own."""
         entry = self._clauses.get((reply, clause))
         if entry is None:
             return []
-        entry.done = True
+        entry.end()
         return [] if self.held else self._mark_if_due(0.0)
 
     def sounded(self, reply: int, clause: int) -> bool:
@@ -150,89 +123,79 @@ class Playout:
         entry = self._clauses.get((reply, clause))
         return entry is not None and bool(entry.audio)
 
-    def _send(self, now: float, entry: _Clause, offset: int) -> list[Send]:
+    def again(self, reply: int, clause: int) -> str:
+        """The voice broke off in this clause: what of it (as it is spoken) is still to be said; its sound goes on
+        behind what there is. Empty when all of it has sounded."""
+        entry = self._clauses.get((reply, clause))
+        rest = entry.rest() if entry else ""
+        if entry and rest:
+            entry.again()
+        return rest
+
+    def _send(self, now: float, entry: Sounding, offset: int) -> list[Send]:
         """Send the sound of a clause from byte `offset` on, in pieces between which a mark can stand."""
         sends: list[Send] = []
         piece = MARK_EVERY_MS * BYTES_PER_MS
-        if self._position(now) >= self._queued_ms:
-            self._base_ms, self._base_at = self._queued_ms, now
         for at in range(offset, len(entry.audio), piece):
             chunk = bytes(entry.audio[at : at + piece])
             length = len(chunk) / BYTES_PER_MS
-            self._spans.append(_Span(self._queued_ms, length, entry, at / BYTES_PER_MS))
-            self._queued_ms += length
+            self._spans.append(_Span(self._head.queued_ms, length, entry, at / BYTES_PER_MS))
+            self._head.queue(now, length)
             sends.append(Media(chunk))
             sends += self._mark_if_due(MARK_EVERY_MS)
         return sends
 
     def _mark_if_due(self, every_ms: float) -> list[Send]:
-        unmarked = self._queued_ms - self._marked_ms
+        unmarked = self._head.queued_ms - self._marked_ms
         if unmarked <= 0 or unmarked < every_ms:
             return []
         self.marks_sent += 1
         name = f"{self.generation}.{self.marks_sent}"
-        self._marks.append((name, self.marks_sent, self._queued_ms))
-        self._marked_ms = self._queued_ms
+        self._head.mark(name, self.marks_sent)
+        self._marked_ms = self._head.queued_ms
         return [Mark(name)]
 
     # --- hearing ---
 
     def echoed(self, now: float, name: str) -> None:
         """A mark came back. Echoes of an older generation, unknown and repeated ones change nothing."""
-        if not any(name == mark for mark, _, _ in self._marks):
-            return
-        while self._marks:
-            mark, self.marks_heard, self._acked_ms = self._marks.popleft()
-            if mark == name:
-                break
-        self._base_ms, self._base_at = self._acked_ms, now
-        self._settle(now)
-
-    def _position(self, now: float) -> float:
-        """Ms of the current generation that have been played."""
-        elapsed = self._base_ms + max(0.0, now - self._base_at)
-        while self._marks and elapsed - self._marks[0][2] > ECHO_GRACE_MS:
-            self._acked_ms = self._marks.popleft()[2]
-        limit = self._marks[0][2] if self._marks else self._queued_ms
-        return max(self._acked_ms, min(elapsed, limit))
+        if self._head.echoed(now, name):
+            self._settle(now)
 
     def _settle(self, now: float) -> None:
         """Book the position into the clauses, and let go of spans that are wholly in the past."""
-        position = self._position(now)
+        position = self._head.position(now)
+        safe = max(self._head.acked_ms, position - self._head.doubt_ms)
         for span in self._spans:
             if span.start_ms >= position:
                 break
-            played = min(span.length_ms, position - span.start_ms)
-            span.clause.heard_ms = max(span.clause.heard_ms, span.offset_ms + played)
-        while self._spans and self._spans[0].start_ms + self._spans[0].length_ms <= self._acked_ms:
+            clause = span.clause
+            clause.heard_ms = max(clause.heard_ms, span.offset_ms + min(span.length_ms, position - span.start_ms))
+            if span.start_ms < safe:
+                clause.safe_ms = max(clause.safe_ms, span.offset_ms + min(span.length_ms, safe - span.start_ms))
+        while self._spans and self._spans[0].start_ms + self._spans[0].length_ms <= self._head.acked_ms:
             self._spans.popleft()
 
     def heard(self, now: float, reply: int) -> Heard:
         """How much of `reply` the caller has heard by now."""
         if not self.held:
             self._settle(now)
-        parts: list[str] = []
-        full: list[str] = []
-        ms = 0.0
-        for entry in self._of(reply):
-            full.append(entry.text)
-            ms += entry.heard_ms
-            cut = entry.heard_characters()
-            if cut:
-                parts.append(entry.text[:cut].rstrip())
-        return Heard(" ".join(parts), " ".join(full), round(ms))
+        entries = self._of(reply)
+        texts = [text for entry in entries if (text := entry.heard_text())]
+        ms = sum(entry.heard_ms for entry in entries)
+        return Heard(" ".join(texts), " ".join(entry.text for entry in entries), round(ms))
 
     def remaining_ms(self, now: float) -> float:
         """Sound sent and not yet played; 0 when the caller hears nothing of us."""
-        return max(0.0, self._queued_ms - self._position(now))
+        return max(0.0, self._head.queued_ms - self._head.position(now))
 
     def drained(self, now: float) -> bool:
         """All that was sent has been played, and nothing is held back. The clock alone does not say so: our ms run
         ahead of the caller's by the way to their ear, and who hangs up on the clock cuts the last word."""
-        played = self._position(now) >= self._queued_ms
-        return not self.held and played and not self._marks
+        played = self._head.position(now) >= self._head.queued_ms
+        return not self.held and played and not self._head.marks
 
-    def _of(self, reply: int) -> list[_Clause]:
+    def _of(self, reply: int) -> list[Sounding]:
         return [entry for (of, _), entry in sorted(self._clauses.items()) if of == reply]
 
     # --- interruption ---
@@ -243,7 +206,11 @@ class Playout:
             return []
         self._settle(now)
         self.held = True
-        return self._renew(now)
+        self.generation += 1
+        self._spans.clear()
+        self._marked_ms = 0.0
+        self._head.renew(now)
+        return [Clear()]
 
     def resume(self, now: float) -> list[Send]:
         """Go on from the last heard word, with all that arrived while holding."""
@@ -251,10 +218,9 @@ class Playout:
             return []
         self.held = False
         sends: list[Send] = []
-        for key in sorted(self._clauses):
-            entry = self._clauses[key]
+        for _, entry in sorted(self._clauses.items()):
             offset = entry.resume_byte()
-            if offset < len(entry.audio) and not (entry.done and entry.heard_ms >= entry.total_ms - 1):
+            if offset < len(entry.audio):
                 sends += self._send(now, entry, offset)
                 if entry.done:
                     sends += self._mark_if_due(0.0)
@@ -271,11 +237,3 @@ class Playout:
         for key in [key for key in self._clauses if key[0] == reply]:
             del self._clauses[key]
         self._spans = deque(span for span in self._spans if span.clause.reply != reply)
-
-    def _renew(self, now: float) -> list[Send]:
-        self.generation += 1
-        self._spans.clear()
-        self._marks.clear()
-        self._queued_ms = self._marked_ms = self._acked_ms = self._base_ms = 0.0
-        self._base_at = now
-        return [Clear()]

@@ -160,6 +160,11 @@ class Mind(Protocol):
 # --- speaking ------------------------------------------------------------------------------------------------------
 
 
+Timing = tuple[tuple[int, float], ...]
+"""(characters of the text that was asked for, ms of this sound by which they have been said), growing; empty where the
+voice does not tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpokenAudio:
     """Sound of clause `clause` of reply `reply`: any number of bytes, mu-law 8 kHz."""
@@ -167,6 +172,17 @@ class SpokenAudio:
     reply: int
     clause: int
     mulaw: bytes
+    timing: Timing = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenTogether:
+    """Clauses `first` to `last` of a reply are one stretch of sound, which comes and ends as that of `first`. Said
+    before any sound of those behind the first, as often as it grows."""
+
+    reply: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +194,24 @@ class SpokenEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceFailed:
-    """The voice is gone; clauses not ended will not come."""
+class VoiceTrouble:
+    """A provider did not do its part, and the voice goes on all the same (another one stood in)."""
 
+    provider: str
     kind: str
     detail: str
 
 
-Spoken = SpokenAudio | SpokenEnd | VoiceFailed
+@dataclass(frozen=True, slots=True)
+class VoiceFailed:
+    """The voice is gone; clauses not ended will not come. `provider` where one of several spoke."""
+
+    kind: str
+    detail: str
+    provider: str = ""
+
+
+Spoken = SpokenAudio | SpokenTogether | SpokenEnd | VoiceTrouble | VoiceFailed
 
 
 class Speaking(Protocol):
@@ -193,6 +219,9 @@ class Speaking(Protocol):
 
     def say(self, reply: int, clause: int, text: str) -> None:
         """Never blocks; the sound comes through the callback."""
+
+    def done(self, reply: int) -> None:
+        """No more clauses of this reply come: what waited for more of them is to sound now."""
 
     def cancel(self, reply: int) -> None:
         """Stop making sound for this reply. Late audio of it may still come; the caller drops it by `reply`."""
@@ -211,6 +240,14 @@ class Voice(Protocol):
 
     async def render(self, text: str) -> bytes:
         """The whole text as mu-law, for the cache of greetings and apologies. Raises ProviderFault."""
+
+
+@runtime_checkable
+class Several(Protocol):
+    """A voice of several providers."""
+
+    def without(self, provider: str) -> Voice:
+        """The same for a call in which `provider` has just failed: it comes last."""
 
 
 @runtime_checkable

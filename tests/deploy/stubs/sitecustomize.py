@@ -59,6 +59,9 @@ class _Speaking:
         loop.call_soon(self._on_spoken, SpokenAudio(reply, clause, CLAUSE))
         loop.call_soon(self._on_spoken, SpokenEnd(reply, clause))
 
+    def done(self, reply: int) -> None:
+        return None
+
     def cancel(self, reply: int) -> None:
         return None
 

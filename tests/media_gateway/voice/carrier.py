@@ -25,12 +25,31 @@ def sound(reply: int, clause: int, ms: int) -> bytes:
 @dataclass(frozen=True)
 class Network:
     """Delays in ms, each drawn anew: to the carrier, its jitter buffer, back from it; `lost` is the share of echoes
-    that never come."""
+    that never come. With `pause_every` the line stands still now and then, in each direction for itself: what is
+    sent meanwhile arrives when it goes on (so it is with TCP), after up to `pause_ms`."""
 
     out: tuple[float, float] = (10, 60)
     buffer: float = 40
     back: tuple[float, float] = (10, 60)
     lost: float = 0.0
+    pause_every: float = 0.0
+    pause_ms: float = 0.0
+
+
+class Pauses:
+    """When one direction of the line stands still."""
+
+    def __init__(self, rng: random.Random, network: Network, horizon: float = 120_000) -> None:
+        self._spans: list[tuple[float, float]] = []
+        at = 0.0
+        while network.pause_every and at < horizon:
+            at += rng.expovariate(1 / network.pause_every)
+            self._spans.append((at, at + rng.uniform(50, network.pause_ms)))
+            at = self._spans[-1][1]
+
+    def until(self, now: float) -> float:
+        """When what is sent now can go."""
+        return next((end for start, end in self._spans if start <= now < end), now)
 
 
 @dataclass
@@ -64,6 +83,9 @@ class Carrier:
     _free: float = 0.0
     _marks: list[tuple[float, str]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.out, self.back = Pauses(self.rng, self.network), Pauses(self.rng, self.network)
+
     def at(self, when: float, what: Callable[[], object]) -> None:
         self._count += 1
         heapq.heappush(self._events, (when, self._count, what))
@@ -78,7 +100,7 @@ class Carrier:
         """Hand over to the network: in order, each after a delay."""
         for item in sends:
             self.sent.append(item)
-            self._arrived = max(self._arrived, self.now + self.rng.uniform(*self.network.out))
+            self._arrived = max(self._arrived, self.out.until(self.now) + self.rng.uniform(*self.network.out))
             self.at(self._arrived, lambda item=item: self._take(item))  # type: ignore[misc]
 
     def _take(self, item: Send) -> None:
@@ -105,7 +127,7 @@ class Carrier:
         self._marks = [(when, mark) for when, mark in self._marks if mark != name]
         if self.rng.random() < self.network.lost:
             return
-        self._returned = max(self._returned, self.now + self.rng.uniform(*self.network.back))
+        self._returned = max(self._returned, self.back.until(self.now) + self.rng.uniform(*self.network.back))
         self.at(self._returned, lambda: self.playout.echoed(self.now, name))
 
     # --- the truth ---

@@ -152,6 +152,9 @@ class OpenVoice:
         if not self.closed:
             self.tell(event)
 
+    def done(self, reply: int) -> None:
+        """Clauses never wait for others."""
+
     def cancel(self, reply: int) -> None:
         """Late sound still comes: the mouth has to drop it."""
 

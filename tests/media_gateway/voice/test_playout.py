@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media_gateway.voice.playout import ECHO_GRACE_MS, MARK_EVERY_MS, Clear, Mark, Media, Playout, Send
+from media_gateway.voice.playhead import ECHO_GRACE_MS
+from media_gateway.voice.playout import MARK_EVERY_MS, Clear, Mark, Media, Playout, Send
+from media_gateway.voice.spoken_form import Spoken
 from tests.media_gateway.voice.carrier import Carrier, Network, sound, words_by
 
 VOCABULARY = (
@@ -19,6 +21,10 @@ VOCABULARY = (
 )
 NORMAL = Network()
 STILL = Network(out=(0, 0), buffer=0, back=(0, 0))
+
+
+def written(text: str) -> Spoken:
+    return Spoken(text, text)
 
 
 def talk(carrier: Carrier, rng: random.Random, clauses: int, *, reply: int = 1) -> dict[int, tuple[str, int]]:
@@ -30,7 +36,7 @@ def talk(carrier: Carrier, rng: random.Random, clauses: int, *, reply: int = 1) 
         total = int(len(text) * rng.uniform(55, 80))
         said[number] = (text, total)
         mulaw, speed, at = sound(reply, number, total), rng.uniform(1.5, 30), 0
-        carrier.at(when, lambda n=number, t=text: playout.begin(reply, n, t))  # type: ignore[misc]
+        carrier.at(when, lambda n=number, t=text: playout.begin(reply, n, written(t)))  # type: ignore[misc]
         while at < total:
             length = rng.choice([20, 60, 200, 800])
             chunk = mulaw[at * 8 : (at + length) * 8]
@@ -46,7 +52,7 @@ def _hear(carrier: Carrier, reply: int, number: int, chunk: bytes) -> Callable[[
 
 
 def _end(carrier: Carrier, reply: int, number: int) -> Callable[[], object]:
-    return lambda: () if carrier.over else carrier.send(carrier.playout.end(carrier.now, reply, number))
+    return lambda: () if carrier.over else carrier.send(carrier.playout.end(reply, number))
 
 
 def barge_in(seed: int, network: Network) -> int:
@@ -150,21 +156,21 @@ def test_nothing_of_an_old_generation_follows_a_clear() -> None:
 
 def test_while_held_nothing_is_sent() -> None:
     playout = Playout()
-    playout.begin(1, 1, "one two three")
+    playout.begin(1, 1, written("one two three"))
     playout.audio(0, 1, 1, sound(1, 1, 500))
     assert playout.hold(100) == [Clear()]
     assert playout.hold(110) == []
     assert playout.audio(120, 1, 1, sound(1, 1, 500)) == []
-    assert playout.end(130, 1, 1) == []
+    assert playout.end(1, 1) == []
     assert not playout.drained(60_000)
 
 
 @pytest.mark.parametrize("never", [True, False])
 def test_it_drains_even_if_the_peer_never_echoes(never: bool) -> None:
     playout = Playout()
-    playout.begin(1, 1, "one two three")
+    playout.begin(1, 1, written("one two three"))
     marks = [item.name for item in playout.audio(0, 1, 1, sound(1, 1, 3_000)) if isinstance(item, Mark)]
-    marks += [item.name for item in playout.end(0, 1, 1) if isinstance(item, Mark)]
+    marks += [item.name for item in playout.end(1, 1) if isinstance(item, Mark)]
     assert not playout.drained(3_500), "the clock alone is no proof that the last word was heard"
     if not never:
         playout.echoed(3_100, marks[0])
@@ -174,8 +180,8 @@ def test_it_drains_even_if_the_peer_never_echoes(never: bool) -> None:
 
 def test_a_goodbye_is_over_when_its_own_last_mark_is_back() -> None:
     playout = Playout()
-    playout.begin(1, 1, "good bye")
-    marks = [i.name for i in [*playout.audio(0, 1, 1, sound(1, 1, 700)), *playout.end(0, 1, 1)] if isinstance(i, Mark)]
+    playout.begin(1, 1, written("good bye"))
+    marks = [i.name for i in [*playout.audio(0, 1, 1, sound(1, 1, 700)), *playout.end(1, 1)] if isinstance(i, Mark)]
     for name in marks[:-1]:
         playout.echoed(800, name)
     assert not playout.drained(900)
@@ -185,8 +191,8 @@ def test_a_goodbye_is_over_when_its_own_last_mark_is_back() -> None:
 
 def test_marks_stand_every_few_hundred_ms_and_after_a_clause() -> None:
     playout = Playout()
-    playout.begin(1, 1, "one two three")
-    sends = [*playout.audio(0, 1, 1, sound(1, 1, 1_000)), *playout.end(0, 1, 1)]
+    playout.begin(1, 1, written("one two three"))
+    sends = [*playout.audio(0, 1, 1, sound(1, 1, 1_000)), *playout.end(1, 1)]
     since, gaps = 0.0, list[float]()
     for item in sends:
         if isinstance(item, Media):
@@ -200,8 +206,8 @@ def test_marks_stand_every_few_hundred_ms_and_after_a_clause() -> None:
 
 def test_echoes_of_a_clear_are_not_heard() -> None:
     playout = Playout()
-    playout.begin(1, 1, "one two three four five six")
-    sends = [*playout.audio(0, 1, 1, sound(1, 1, 3_000)), *playout.end(0, 1, 1)]
+    playout.begin(1, 1, written("one two three four five six"))
+    sends = [*playout.audio(0, 1, 1, sound(1, 1, 3_000)), *playout.end(1, 1)]
     playout.echoed(640, sends[1].name if isinstance(sends[1], Mark) else "")
     playout.hold(900)
     before = playout.heard(900, 1)
@@ -215,9 +221,9 @@ def test_echoes_of_a_clear_are_not_heard() -> None:
 def test_position_is_per_reply() -> None:
     """The last mark of a reply may come back after the next one began."""
     playout = Playout()
-    playout.begin(1, 1, "first")
-    first = [*playout.audio(0, 1, 1, sound(1, 1, 400)), *playout.end(0, 1, 1)]
-    playout.begin(2, 1, "second reply")
+    playout.begin(1, 1, written("first"))
+    first = [*playout.audio(0, 1, 1, sound(1, 1, 400)), *playout.end(1, 1)]
+    playout.begin(2, 1, written("second reply"))
     playout.audio(390, 2, 1, sound(2, 1, 900))
     assert isinstance(first[-1], Mark)
     playout.echoed(460, first[-1].name)
@@ -251,11 +257,11 @@ class Ops:
                 self.now += n
             case "begin":
                 self.clauses += 1
-                playout.begin(1, self.clauses, " ".join(VOCABULARY[: 1 + n % 9]))
+                playout.begin(1, self.clauses, written(" ".join(VOCABULARY[: 1 + n % 9])))
             case "audio":
                 self.take(playout.audio(self.now, 1, self.clauses, bytes(n * 8)))
             case "end":
-                self.take(playout.end(self.now, 1, self.clauses))
+                self.take(playout.end(1, self.clauses))
             case "echo":
                 playout.echoed(self.now, self.marks[n % len(self.marks)] if self.marks else "0.1")
             case "nonsense":

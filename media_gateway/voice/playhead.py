@@ -1,0 +1,131 @@
+"""How far the peer has got in playing what was sent to it. Pure: times are ms on the session's clock.
+
+The carrier plays from a buffer of its own. A position here is always *as of the moment when a `clear` that is sent now
+takes effect*: what is sent now arrives as much later as the sound did, so the way there cancels out, and the time since
+the first sound was sent says where the caller is. Echoes of marks do not move this clock by their own delay (they come
+late by the way there and back, which is no news); they only correct it when their delay *changes*: the line paused or
+ran dry, or it was believed to and did not.
+
+An echo that is far overdue says that playing stands still (or that the echo was lost): then the position is at most the
+mark it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+BUFFER_MS = 50.0
+"""How long a carrier buffers before it plays, where nothing was playing."""
+ECHO_GRACE_MS = 1_500
+"""A peer whose echo is later than this is taken to have lost it: nothing may hang on an echo."""
+UNKNOWN_DELAY_MS = 600.0
+"""How late an echo may be before any has come."""
+SLACK_MS = 150.0
+"""Later than the latest of the last echoes by this much is overdue."""
+DRIFT_MS = 60.0
+"""A change of the delay that is more than jitter."""
+DOUBT_MS = (80.0, 250.0)
+"""Bounds of what the position may be wrong by."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    name: str
+    number: int
+    at_ms: float
+
+
+class Playhead:
+    """One call's; `renew` begins a new generation."""
+
+    def __init__(self) -> None:
+        self.queued_ms = 0.0
+        self.acked_ms = 0.0
+        self.heard_mark = 0
+        """Number of the last mark whose echo proved that it was heard; the numbers go on over generations."""
+        self.marks: deque[_Mark] = deque()
+        self._origin = 0.0
+        self._sure = True
+        self._usual: float | None = None
+        self._delays: deque[float] = deque(maxlen=8)
+        self._stretch: deque[float] = deque(maxlen=3)
+        self._loses_ms = 0.0
+
+    def renew(self, now: float) -> None:
+        """All that was queued is dropped."""
+        self.queued_ms = self.acked_ms = 0.0
+        self.marks.clear()
+        self._stretch.clear()
+        self._origin, self._sure = now, True
+
+    def queue(self, now: float, ms: float) -> None:
+        """So much more sound is sent. When nothing plays it begins to."""
+        if self.queued_ms <= 0 or self.position(now) >= self.queued_ms:
+            self._origin, self._sure = now + BUFFER_MS - self.queued_ms, True
+            self._stretch.clear()
+        self.queued_ms += ms
+
+    def mark(self, name: str, number: int) -> None:
+        """A mark is sent behind all that is queued."""
+        self.marks.append(_Mark(name, number, self.queued_ms))
+
+    def echoed(self, now: float, name: str) -> bool:
+        """A mark came back; False if it is not one that is outstanding."""
+        if not any(mark.name == name for mark in self.marks):
+            return False
+        first = mark = self.marks.popleft()
+        while mark.name != name:
+            mark = self.marks.popleft()
+        # A peer that loses echoes is one whose silence means less.
+        self._loses_ms = max(self._loses_ms, mark.at_ms - first.at_ms)
+        self.acked_ms, self.heard_mark = mark.at_ms, mark.number
+        self._compare(now - self._origin - mark.at_ms)
+        return True
+
+    def _compare(self, delay: float) -> None:
+        """What this echo's delay says about the clock."""
+        if delay < 0:  # it began to play sooner than it was thought to
+            self._origin += delay
+            delay = 0.0
+        usual = self._usual if self._usual is not None else delay
+        if delay > self._latest + SLACK_MS + self._loses_ms and self._delays:
+            self._shift(delay - usual)  # it stood still: from here on it plays so much later
+            return
+        self._stretch.append(delay)
+        least, most = min(self._stretch), max(self._stretch)
+        if len(self._stretch) == self._stretch.maxlen and least > usual + DRIFT_MS:
+            self._shift(least - usual)
+        elif not self._sure and delay < min(self._delays, default=delay):
+            self._shift(delay - usual)  # earlier than an echo can be: it had not stood still after all
+        elif not self._sure and len(self._stretch) == self._stretch.maxlen and most < usual - DRIFT_MS:
+            self._shift(most - usual)
+        elif self._sure:
+            self._delays.append(delay)
+            self._usual = delay if self._usual is None else self._usual + (delay - self._usual) / 5
+
+    def _shift(self, ms: float) -> None:
+        self._origin += ms
+        self._sure = False
+        self._stretch.clear()
+
+    @property
+    def _latest(self) -> float:
+        return max(self._delays, default=UNKNOWN_DELAY_MS)
+
+    def position(self, now: float) -> float:
+        """Ms of this generation that will have been played when a `clear` of now arrives."""
+        elapsed = max(0.0, now - self._origin)
+        while self.marks and elapsed - self.marks[0].at_ms > ECHO_GRACE_MS:
+            mark = self.marks.popleft()
+            self.acked_ms, self.heard_mark = mark.at_ms, mark.number
+        limit = self.queued_ms
+        if self.marks and elapsed > self.marks[0].at_ms + self._latest + SLACK_MS + self._loses_ms:
+            limit = self.marks[0].at_ms
+        return max(self.acked_ms, min(elapsed, limit))
+
+    @property
+    def doubt_ms(self) -> float:
+        """What a position may be wrong by; who goes on from it goes back by so much, rather than lose a word."""
+        spread = self._latest - min(self._delays) if self._delays else DOUBT_MS[0]
+        return min(max(spread, DOUBT_MS[0]), DOUBT_MS[1])
