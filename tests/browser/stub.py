@@ -6,6 +6,7 @@ The routes and messages are those of `media_gateway.dashboard`; `Stub.emit` is t
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import threading
@@ -24,6 +25,7 @@ from media_gateway.dashboard.page import Page
 
 CALL = "CA00000000000000000000000000000001"
 CODE = "one-time-code"
+TOKEN = ".".join(("e30", base64.urlsafe_b64encode(b'{"sub":"ana","role":"operator","exp":4102444800}').decode(), "sig"))
 LIVE = ("partial_transcript", "ai_response_chunk")
 _ENGINES = [
     {"stage": "hearing", "name": "pocketsphinx", "demo": True, "unlock": "DEEPGRAM_API_KEY"},
@@ -41,6 +43,7 @@ class Stub:
         self.said: list[str] = []
         self.started: list[Mapping[str, Any]] = []
         self.refusing = False
+        self.token = TOKEN
         self.codes = {CODE}
         self.began = datetime.now(UTC).replace(microsecond=0)
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -142,17 +145,17 @@ class Stub:
         if code not in self.codes:
             return _error(401, "This link was used already.")
         self.codes.remove(code)
-        return JSONResponse({"access_token": "token", "token_type": "bearer", "expires_in": 3600})
+        return JSONResponse({"access_token": self.token, "token_type": "bearer", "expires_in": 3600})
 
     async def _login(self, request: Request) -> Response:
         if (await request.json()) != {"username": "admin", "password": "right"}:
             return _error(401, "Wrong user name or password.")
-        return JSONResponse({"access_token": "token", "token_type": "bearer", "expires_in": 3600})
+        return JSONResponse({"access_token": self.token, "token_type": "bearer", "expires_in": 3600})
 
     async def _ticket(self, request: Request) -> Response:
         if self.refusing:
             return _error(503, "Going away.")
-        if request.headers.get("authorization") != "Bearer token":
+        if request.headers.get("authorization") != f"Bearer {self.token}":
             return _error(401, "No token.")
         return JSONResponse({"ticket": "ticket", "expires_in": 30})
 
@@ -161,7 +164,7 @@ class Stub:
         return JSONResponse({"engines": _ENGINES, "store": store, "demo": True, "base_url": self.address})
 
     async def _calls(self, request: Request) -> Response:
-        if self.refusing or request.headers.get("authorization") != "Bearer token":
+        if self.refusing or request.headers.get("authorization") != f"Bearer {self.token}":
             return _error(401 if not self.refusing else 503, "No.")
         return JSONResponse({"calls": [self.head] if self.head and self.journal else [], "next_cursor": None})
 

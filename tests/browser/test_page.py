@@ -191,6 +191,7 @@ def test_both_sides_are_heard_after_the_click(dashboard: Dashboard, stub: Stub) 
 def test_the_keyboard_is_enough(dashboard: Dashboard, stub: Stub) -> None:
     dashboard.login(CODE)
     page = dashboard.page
+    expect(page.get_by_role("button", name="Start a demo call")).to_be_visible()
     for _ in range(12):
         if page.evaluate("document.activeElement.textContent").strip() == "Start a demo call":
             break
@@ -270,9 +271,9 @@ def test_the_story_does_not_depend_on_the_order_of_arrival(dashboard: Dashboard,
     for chapter in (story.opening, story.middle, story.ending):
         chapter(stub)
     tell = """async (events) => {
-      const { apply, emptyCall, normalise, contiguous } = await import("/static/fold.js");
+      const { apply, emptyCall, normalise } = await import("/static/fold.js");
       const call = events.map(normalise).reduce(apply, emptyCall("x"));
-      return [JSON.stringify(call.story), contiguous(call)];
+      return [JSON.stringify(call.story), call.through];
     }"""
     whole = dashboard.page.evaluate(tell, stub.journal)
     assert whole[1] == len(stub.journal)

@@ -1,5 +1,5 @@
 // The gateway's HTTP routes, and the login they need.
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 const KEY = "callboard.token";
 
@@ -16,6 +16,26 @@ export class ApiError extends Error {
 export const token = signal(sessionStorage.getItem(KEY));
 /** Why the login is shown, when there is more to say than "sign in". */
 export const loginNotice = signal("");
+
+/** @typedef {{user: string, role: "viewer" | "operator" | "admin", expires: number}} Me `expires`: ms since epoch */
+
+/** Who is signed in, as the token says; the server decides by itself. Null when nobody is. */
+export const me = computed(() => (token.value ? readToken(token.value) : null));
+
+/** @param {string} text @returns {Me} */
+function readToken(text) {
+  try {
+    const body = text.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(body), (char) => char.charCodeAt(0))));
+    return { user: String(claims.sub ?? ""), role: claims.role ?? "viewer", expires: Number(claims.exp ?? 0) * 1000 };
+  } catch {
+    return { user: "", role: "viewer", expires: 0 };
+  }
+}
+
+const ROLES = ["viewer", "operator", "admin"];
+/** Does the one who is signed in hold this role? @param {"viewer" | "operator" | "admin"} role */
+export const may = (role) => ROLES.indexOf(me.value?.role ?? "viewer") >= ROLES.indexOf(role);
 
 /** @param {string | null} value */
 export function setToken(value) {

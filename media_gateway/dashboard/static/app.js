@@ -1,36 +1,66 @@
-// The first page: calls on the left, the opened one on the right.
+// The shell: who is signed in, which page is shown, and what is true for all pages.
 import { render } from "preact";
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { html } from "./html.js";
 import { loginFromAddress, token } from "./api.js";
 import { listeningTo, stopListening } from "./audio.js";
-import { calls, follow, openCall, openId } from "./state.js";
-import { CallList } from "./components/call_list.js";
-import { Empty } from "./components/empty.js";
+import { calls, follow } from "./state.js";
+import { pages } from "./pages.js";
+import { address, route } from "./router.js";
 import { Banner, Header } from "./components/header.js";
-import { Login } from "./components/login.js";
-import { OpenCall } from "./components/call_view.js";
+import { Login, LoginAgain } from "./components/login.js";
 
-function Board() {
-  useEffect(follow, []);
-  const call = openCall.value;
-  return html`
-    <div class=${`board ${openId.value ? "has-open" : ""}`}>
-      <${Header} />
-      <${Banner} />
-      <${CallList} />
-      ${call ? html`<${OpenCall} call=${call} />` : html`<${Empty} />`}
-    </div>`;
+/** Modules of pages that were shown already; null is one that could not be loaded. */
+const loaded = signal(/** @type {Map<string, any>} */ (new Map()));
+
+/** @param {string} name */
+function loadPage(name) {
+  const entry = pages.find((page) => page.name === name);
+  if (!entry) return;
+  entry.load().then(
+    (module) => (loaded.value = new Map(loaded.value).set(name, module.default)),
+    () => (loaded.value = new Map(loaded.value).set(name, null)),
+  );
 }
 
-const App = () => (token.value ? html`<${Board} />` : html`<${Login} />`);
+/** @param {{title: string, text: string, action?: any}} props */
+const Place = ({ title, text, action }) => html`<main class="place"><h1>${title}</h1><p class="quiet">${text}</p>${action}</main>`;
+
+function Page() {
+  const { page, rest, query } = route.value;
+  const entry = pages.find((known) => known.name === page);
+  const title = entry?.title ?? "Not found";
+  useEffect(() => {
+    document.title = page === "live" ? "Callboard" : `${title} · Callboard`;
+    if (!loaded.value.has(page)) loadPage(page);
+  }, [page]);
+  if (!entry) {
+    return html`<${Place} title="There is no such page" text="The address may be old."
+      action=${html`<a class="button" href=${address("live")}>All calls</a>`} />`;
+  }
+  const Content = loaded.value.get(page);
+  if (Content === null) {
+    return html`<${Place} title=${title} text="This page could not be loaded from the server."
+      action=${html`<button class="button" type="button" onClick=${() => location.reload()}>Load again</button>`} />`;
+  }
+  if (!Content) return html`<main class="place" aria-busy="true"><p class="quiet" role="status">Loading …</p></main>`;
+  return html`<${Content} rest=${rest} query=${query} />`;
+}
+
+function Shell() {
+  useEffect(follow, []);
+  return html`<div class="shell"><${Header} /><${Banner} /><${Page} /><${LoginAgain} /></div>`;
+}
+
+const App = () => (token.value ? html`<${Shell} />` : html`<${Login} />`);
 
 // The sound of a call that is over ends by itself; what was sent ahead of time is still played.
 effect(() => {
   if (calls.value.get(listeningTo.value)?.story.completed) stopListening();
 });
 
+loadPage(route.value.page);
 await loginFromAddress();
 const place = /** @type {HTMLElement} */ (document.getElementById("app"));
 place.replaceChildren();

@@ -1,24 +1,33 @@
 // Pure: from the events of a call to what is shown of it. The order of arrival does not matter, only `seq`.
-/** @import { CallEvent, CallView, Story, TurnLatency } from "./types.js" */
+import { tell } from "./tellers.js";
+/** @import { CallEvent, CallView, Story } from "./types.js" */
 
 export const LIVE = new Set(["partial_transcript", "ai_response_chunk"]);
 export const TERMINAL = new Set(["completed", "failed", "busy", "no_answer", "canceled"]);
+const MOST_PENDING = 5000;
+const TILE_ITEMS = 40; // a tile shows the last line; what it remembers of the rest is bounded
 
 /** @returns {Story} */
 export function emptyStory() {
   return {
     items: [], status: null, state: null, intent: null, slots: {}, appointment: null, milestones: [], latencies: [],
-    completed: false, endedAt: "", lastLine: "", heardTurn: -1, spokenTurn: -1,
+    completed: false, startedAt: "", endedAt: "", lastLine: "", wordsAt: "", heardTurn: -1, spokenTurn: -1, turns: 0,
+    tokens: 0, escalation: "", withPerson: false, fault: "", idles: 0, holder: "", commands: {}, approvals: [],
   };
 }
 
-/** @param {string} id @param {Record<string, any>} [head] @returns {CallView} */
-export function emptyCall(id, head = {}) {
-  return { id, head, events: [], story: emptyStory(), partial: null, reply: null, loaded: false };
+/**
+ * A call of which nothing is known yet. `whole`: its story is told from the first event on, gaps are waited for;
+ * otherwise it is told from wherever the page came in (a tile).
+ * @param {string} id @param {Record<string, any>} [head] @param {boolean} [whole] @returns {CallView}
+ */
+export function emptyCall(id, head = {}, whole = true) {
+  return { id, head, story: emptyStory(), through: 0, pending: [], whole, partial: null, reply: null, loaded: false };
 }
 
 /**
- * The socket's message `{event, data}` or the journal's `{type, call_id, seq, ts, data}`; null when it is neither.
+ * The message of a socket `{event, data}` or `{type: "event" | "live", event, ...}`, or the journal's
+ * `{type, call_id, seq, ts, data}`; null when it is none of them.
  * @param {any} message
  * @returns {CallEvent | null}
  */
@@ -40,35 +49,79 @@ export function normalise(message) {
  * The call after `event`; the same object when it is a double or stale.
  * @param {CallView} call @param {CallEvent} event @returns {CallView}
  */
-export function apply(call, event) {
-  if (LIVE.has(event.event)) return applyLive(call, event);
-  if (!event.seq) return call;
-  const last = call.events.at(-1);
-  if (!last || event.seq > last.seq) {
-    const story = step(call.story, event);
-    return clearLive({ ...call, events: [...call.events, event], story }, event);
+export const apply = (call, event) => applyAll(call, [event]);
+
+/**
+ * The call after these events, which may come in any order and more than once; the same object when none was news.
+ * `taken` is told every durable event that was.
+ * @param {CallView} call @param {CallEvent[]} events @param {(event: CallEvent) => void} [taken] @returns {CallView}
+ */
+export function applyAll(call, events, taken) {
+  let draft = call;
+  let own = false;
+  for (const event of events) {
+    if (LIVE.has(event.event)) {
+      draft = applyLive(draft, event);
+    } else if (isNews(draft, event)) {
+      if (!own) draft = { ...draft, story: ownStory(draft.story), pending: [...draft.pending] };
+      own = true;
+      taken?.(event);
+      take(draft, event);
+    }
   }
-  const at = call.events.findIndex((known) => known.seq >= event.seq);
-  if (call.events[at].seq === event.seq) return call;
-  const events = [...call.events.slice(0, at), event, ...call.events.slice(at)];
-  return clearLive({ ...call, events, story: events.reduce(step, emptyStory()) }, event);
+  return draft;
 }
 
-/** The number after which the page has not seen everything. @param {CallView} call @returns {number} */
-export function contiguous(call) {
-  let seen = 0;
-  for (const event of call.events) {
-    if (event.seq !== seen + 1) break;
-    seen = event.seq;
+/** Is something missing that a journal could tell? @param {CallView} call */
+export const hasGap = (call) => call.pending.length > 0;
+
+/** A call nobody looks at any more, with what its tile needs. @param {CallView} call @returns {CallView} */
+export function toTile(call) {
+  const story = { ...call.story, items: call.story.items.slice(-TILE_ITEMS), milestones: [] };
+  return { ...call, story, pending: [], whole: false, loaded: false };
+}
+
+/** @param {CallView} call @param {CallEvent} event */
+function isNews(call, event) {
+  return event.seq > call.through && !call.pending.some((known) => known.seq === event.seq);
+}
+
+/** A copy that may be written to: arrays are copied once for a whole batch. @param {Story} story @returns {Story} */
+function ownStory(story) {
+  return {
+    ...story, items: [...story.items], milestones: [...story.milestones], latencies: [...story.latencies],
+    commands: { ...story.commands }, approvals: [...story.approvals],
+  };
+}
+
+/** @param {CallView} call a draft of our own @param {CallEvent} event */
+function take(call, event) {
+  if (call.whole && event.seq > call.through + 1) {
+    const at = call.pending.findIndex((known) => known.seq > event.seq);
+    call.pending.splice(at < 0 ? call.pending.length : at, 0, event);
+    if (call.pending.length > MOST_PENDING) call.pending.pop(); // the journal has it
+    return;
   }
-  return seen;
+  follow(call, event);
+  while (call.pending.length && call.pending[0].seq <= call.through + 1) {
+    const next = /** @type {CallEvent} */ (call.pending.shift());
+    if (next.seq > call.through) follow(call, next);
+  }
+}
+
+/** @param {CallView} call a draft of our own @param {CallEvent} event */
+function follow(call, event) {
+  call.through = event.seq;
+  tell(call.story, event);
+  if (!call.whole && call.story.items.length > 2 * TILE_ITEMS) call.story.items.splice(0, TILE_ITEMS);
+  clearLive(call, event);
 }
 
 /** @param {CallView} call @param {CallEvent} event @returns {CallView} */
 function applyLive(call, event) {
   const { turn, text, offset = 0 } = event.data;
   if (event.event === "partial_transcript") {
-    return turn < call.story.heardTurn ? call : { ...call, partial: text ? { turn, text } : null };
+    return turn <= call.story.heardTurn ? call : { ...call, partial: text ? { turn, text } : null };
   }
   if (turn < call.story.spokenTurn || (turn === call.story.spokenTurn && offset > 0 && !call.reply)) return call;
   const before = call.reply && call.reply.turn === turn ? call.reply.text : "";
@@ -77,101 +130,11 @@ function applyLive(call, event) {
   return { ...call, reply: { turn, text: start + text } };
 }
 
-/** The final text takes the place of its partial. @param {CallView} call @param {CallEvent} event @returns {CallView} */
+/** The final text takes the place of its partial. @param {CallView} call a draft of our own @param {CallEvent} event */
 function clearLive(call, event) {
-  if (event.event === "call_completed" || (event.event === "call_status" && TERMINAL.has(event.data.status))) {
-    return { ...call, partial: null, reply: null };
-  }
-  if (event.event === "final_transcript" && (call.partial?.turn ?? Infinity) <= event.data.turn) {
-    return { ...call, partial: null };
-  }
-  if (event.event === "ai_response_complete" && (call.reply?.turn ?? Infinity) <= event.data.turn) {
-    return { ...call, reply: null };
-  }
-  return call;
-}
-
-/** @param {Story} story @param {CallEvent} event @returns {Story} */
-export function step(story, event) {
-  const teller = tellers[event.event];
-  return teller ? { ...story, ...teller(story, event) } : story;
-}
-
-/** @type {Record<string, (story: Story, event: CallEvent) => Partial<Story>>} */
-const tellers = {
-  call_status: (story, { data, seq, ts }) => ({
-    status: data.status,
-    endedAt: data.call_end_time ?? story.endedAt,
-    milestones: [...story.milestones, { seq, event: "call_status", detail: data.status, ts }],
-  }),
-  final_transcript: (story, { data, seq, ts }) => ({
-    items: [...story.items, { kind: "user", key: `e${seq}`, text: data.text, cut: "", ts }],
-    lastLine: data.text,
-    heardTurn: Math.max(story.heardTurn, data.turn ?? -1),
-  }),
-  ai_response_complete: (story, { data, seq, ts }) => {
-    const spoken = { spokenTurn: Math.max(story.spokenTurn, data.turn ?? -1) };
-    const cut = unheard(data.text ?? "", data.full_text);
-    if (!data.text && !cut) return spoken;
-    const bubble = { kind: /** @type {const} */ ("assistant"), key: `e${seq}`, text: data.text ?? "", cut, ts };
-    return { ...spoken, items: [...story.items, bubble], lastLine: data.text || story.lastLine };
-  },
-  tool_call: (story, { data, seq, ts }) => ({
-    items: [...story.items, {
-      kind: "tool", key: `e${seq}`, tool: data.tool, args: data.arguments ?? {}, result: data.result,
-      ok: data.ok !== false, ms: data.ms ?? null, ts,
-    }],
-    appointment: data.tool === "book_appointment" && data.ok !== false ? appointment(data) : story.appointment,
-  }),
-  state_changed: (story, { data }) => ({
-    state: data.state ?? story.state,
-    intent: data.intent ?? story.intent,
-    slots: data.slots ?? story.slots,
-  }),
-  escalation: (story, event) => note(story, event, `Asked for a person: ${plain(event.data.reason)}`, "trouble"),
-  handoff: (story, event) => note(story, event, `Handed over: ${plain(event.data.outcome)}`, "calm"),
-  dtmf: (story, event) => note(story, event, `The caller pressed ${event.data.digit}`, "calm"),
-  idle: (story, event) => note(story, event, "The caller was silent", "calm"),
-  provider_fault: (story, event) =>
-    note(story, event, `${plain(event.data.stage)} failed (${plain(event.data.kind)})`, "trouble"),
-  metrics_updated: (story, { data }) => {
-    const latency = turnLatency(data, story.latencies.length);
-    return latency ? { latencies: [...story.latencies, latency] } : {};
-  },
-  call_completed: (story, { data, seq, ts }) => ({
-    completed: true,
-    status: data.call_data?.status ?? story.status,
-    milestones: [...story.milestones, { seq, event: "call_completed", detail: "The whole record", ts }],
-  }),
-};
-
-/** @param {Story} story @param {CallEvent} event @param {string} text @param {"calm" | "trouble"} tone */
-function note(story, event, text, tone) {
-  const item = { kind: /** @type {const} */ ("note"), key: `e${event.seq}`, text, tone, ts: event.ts };
-  return { items: [...story.items, item] };
-}
-
-/** @param {any} value */
-const plain = (value) => String(value ?? "unknown").replaceAll("_", " ");
-
-/** What of the whole reply was never heard. @param {string} heard @param {string | undefined} full */
-export function unheard(heard, full) {
-  if (!full || full.length <= heard.length) return "";
-  return full.startsWith(heard) ? full.slice(heard.length) : full;
-}
-
-/** Arguments and result as one record, the result first. @param {Record<string, any>} data */
-function appointment(data) {
-  const result = data.result ?? {};
-  return { ...data.arguments, ...result, ...(result.appointment ?? {}) };
-}
-
-/** @param {Record<string, any>} data @param {number} index @returns {TurnLatency | null} */
-function turnLatency(data, index) {
-  const entries = Object.entries(data.stages ?? {}).filter(([, ms]) => typeof ms === "number" && ms >= 0);
-  if (!entries.length) return null;
-  const whole = entries.find(([name]) => name === "total" || name === "response");
-  const stages = entries.filter(([name]) => name !== "total" && name !== "response");
-  const sum = stages.reduce((all, [, ms]) => all + ms, 0);
-  return { turn: data.turn ?? index + 1, stages, total: whole ? whole[1] : sum };
+  const over = event.event === "call_completed" || (event.event === "call_status" && TERMINAL.has(event.data.status));
+  const heard = event.event === "final_transcript" && (call.partial?.turn ?? Infinity) <= event.data.turn;
+  const spoken = event.event === "ai_response_complete" && (call.reply?.turn ?? Infinity) <= event.data.turn;
+  if (over || heard) call.partial = null;
+  if (over || spoken) call.reply = null;
 }

@@ -1,82 +1,88 @@
-// Everything the page knows, and how news changes it.
+// Everything the page knows of calls, and how news changes it.
 import { signal, computed, batch } from "@preact/signals";
 import * as api from "./api.js";
 import { connectEvents } from "./socket.js";
-import { apply, contiguous, emptyCall, normalise, TERMINAL } from "./fold.js";
+import { applyAll, emptyCall, hasGap, normalise, toTile } from "./fold.js";
+import { perFrame } from "./queue.js";
+import { address, go, route } from "./router.js";
+import { endedAt, isRunning, startedAt } from "./trouble.js";
 /** @import { About, CallEvent, CallView } from "./types.js" */
 
 const GAP_MS = 120;
-const SEEN_LIMIT = 20000;
+const SEEN_LIMIT = 4000;
+const ENDED_LIMIT = 100;
+const WHOLE_LIMIT = 4; // calls whose whole story is kept: the open one and those looked at before it
 const MINE = "callboard.demo-calls";
 
 export const about = signal(/** @type {About | null} */ (null));
 export const calls = signal(/** @type {Map<string, CallView>} */ (new Map()));
-export const openId = signal(/** @type {string | null} */ (null));
 export const listState = signal(/** @type {"loading" | "ready" | "failed"} */ ("loading"));
 /** One line under the header after a reconnect; "" when there is nothing to say. */
 export const recovered = signal("");
 /** The demo calls that this tab placed: only they can be typed into. */
 export const mine = signal(new Set(/** @type {string[]} */ (JSON.parse(sessionStorage.getItem(MINE) ?? "[]"))));
 
+/** The call that the address names. */
+export const openId = computed(() => (["live", "talk"].includes(route.value.page) ? route.value.rest[0] ?? null : null));
 export const openCall = computed(() => (openId.value ? calls.value.get(openId.value) ?? null : null));
-/** Running calls first, then the newest. */
-export const ordered = computed(() =>
-  [...calls.value.values()].sort((a, b) => {
-    const running = Number(isRunning(b)) - Number(isRunning(a));
-    return running || startedAt(b).localeCompare(startedAt(a)) || a.id.localeCompare(b.id);
-  }),
-);
 
 /** @type {Array<[string, number, string]>} what the tests compare with the journal */
 const seen = [];
 Object.assign(window, { __callboard: { seen } });
 
-/** @param {CallView} call */
-export const statusOf = (call) => {
-  const heard = call.story.status;
-  const told = call.head.status;
-  return TERMINAL.has(told) && !TERMINAL.has(heard ?? "") ? told : heard ?? told ?? "initiated";
-};
-/** @param {CallView} call */
-export const isRunning = (call) => !TERMINAL.has(statusOf(call));
-/** @param {CallView} call @returns {string} */
-export const startedAt = (call) => call.head.started_at || call.events[0]?.ts || "";
-/** @param {CallView} call @returns {string} */
-export const endedAt = (call) => call.story.endedAt || call.head.ended_at || "";
+/** @param {CallEvent} event */
+function taken(event) {
+  seen.push([event.callId, event.seq, event.event]);
+  if (seen.length > SEEN_LIMIT) seen.splice(0, seen.length - SEEN_LIMIT);
+}
+
+/** @param {Map<string, CallView>} all a copy @param {string} id @returns {CallView} */
+const known = (all, id) => all.get(id) ?? emptyCall(id, {}, id === openId.value);
 
 /** @param {string} id @param {(call: CallView) => CallView} change */
 function update(id, change) {
-  const before = calls.value.get(id) ?? emptyCall(id);
-  const after = change(before);
-  if (after === before && calls.value.has(id)) return;
+  const after = change(known(calls.value, id));
+  if (calls.value.get(id) === after) return;
   calls.value = new Map(calls.value).set(id, after);
 }
 
-/** @param {CallEvent} event */
-function take(event) {
-  update(event.callId, (call) => {
-    const next = apply(call, event);
-    if (next !== call && event.seq) {
-      seen.push([event.callId, event.seq, event.event]);
-      if (seen.length > SEEN_LIMIT) seen.splice(0, seen.length - SEEN_LIMIT);
-    }
-    return next;
-  });
-  if (event.seq && !calls.value.get(event.callId)?.head.call_id) refreshListSoon();
+/** All that one frame brought, as one change. @param {CallEvent[]} events */
+function takeAll(events) {
+  /** @type {Map<string, CallEvent[]>} */
+  const byCall = new Map();
+  for (const event of events) {
+    const list = byCall.get(event.callId);
+    if (list) list.push(event);
+    else byCall.set(event.callId, [event]);
+  }
+  const all = new Map(calls.value);
+  for (const [id, some] of byCall) {
+    const after = applyAll(known(all, id), some, taken);
+    all.set(id, after);
+    if (hasGap(after)) catchUpSoon(id);
+    if (!after.head.call_id && some.some((event) => event.seq)) refreshListSoon();
+  }
+  calls.value = bounded(all);
 }
 
-/** @param {any} message a frame of /ws/events */
+const queue = perFrame(takeAll);
+
+/** @param {any} message a frame of the live socket */
 function onMessage(message) {
   const event = normalise(message);
-  if (!event) return;
-  take(event);
-  const call = calls.value.get(event.callId);
-  if (call && event.seq && event.callId === openId.value && contiguous(call) < (call.events.at(-1)?.seq ?? 0)) {
-    catchUpSoon(event.callId);
-  }
+  if (event) queue.push(event);
 }
 
-/** @type {Map<string, number>} */
+/** Ended calls leave when there are too many, oldest first. @param {Map<string, CallView>} all */
+function bounded(all) {
+  if (all.size <= ENDED_LIMIT) return all;
+  const ended = [...all.values()].filter((call) => !isRunning(call) && call.id !== openId.value);
+  ended.sort((a, b) => (endedAt(b) || startedAt(b)).localeCompare(endedAt(a) || startedAt(a)));
+  for (const call of ended.slice(ENDED_LIMIT)) all.delete(call.id);
+  return all;
+}
+
+/** @type {Map<string, ReturnType<typeof setTimeout>>} */
 const timers = new Map();
 /** @param {string} key @param {() => void} work */
 function soon(key, work) {
@@ -92,45 +98,58 @@ const catchUpSoon = (id) => soon(id, () => void catchUp(id));
 const refreshListSoon = () => soon("list", () => void refreshList());
 
 /** @type {Map<string, Promise<number>>} */
-const running = new Map();
+const reading = new Map();
 
 /**
  * Read from the journal what this page has not seen of a call.
  * @param {string} id @returns {Promise<number>} how many events were new
  */
 export function catchUp(id) {
-  const already = running.get(id);
+  const already = reading.get(id);
   if (already) return already;
-  const work = readJournal(id).finally(() => running.delete(id));
-  running.set(id, work);
+  const work = readJournal(id).finally(() => reading.delete(id));
+  reading.set(id, work);
   return work;
 }
 
 /** @param {string} id */
 async function readJournal(id) {
-  let after = contiguous(calls.value.get(id) ?? emptyCall(id));
-  const before = calls.value.get(id)?.events.length ?? 0;
+  queue.flush();
+  update(id, (call) => (call.whole ? call : emptyCall(id, call.head)));
+  let after = known(calls.value, id).through;
+  let fresh = 0;
   try {
     for (;;) {
       const { events } = await api.callEvents(id, after);
-      const page = events.map(normalise).filter(Boolean);
+      const page = /** @type {CallEvent[]} */ (events.map(normalise).filter(Boolean));
       if (!page.length) break;
-      batch(() => page.forEach(take));
-      after = page.at(-1).seq;
+      update(id, (call) => applyAll(call, page, (event) => {
+        fresh += 1;
+        taken(event);
+      }));
+      after = Math.max(page[page.length - 1].seq, known(calls.value, id).through);
     }
     update(id, (call) => ({ ...call, loaded: true }));
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
+    if (error.status === 404) update(id, (call) => (call.through || call.loaded ? call : { ...call, missing: true }));
     // Offline: the reconnect reads it again. Any other refusal: what is on the page stays.
   }
-  return (calls.value.get(id)?.events.length ?? 0) - before;
+  return fresh;
+}
+
+/** What the server says of calls as wholes. @param {Array<Record<string, any>>} heads */
+export function takeHeads(heads) {
+  const all = new Map(calls.value);
+  for (const head of heads) all.set(head.call_id, { ...known(all, head.call_id), head });
+  calls.value = bounded(all);
 }
 
 export async function refreshList() {
   try {
     const { calls: heads } = await api.listCalls();
     batch(() => {
-      for (const head of heads) update(head.call_id, (call) => ({ ...call, head }));
+      takeHeads(heads);
       listState.value = "ready";
     });
   } catch {
@@ -153,56 +172,57 @@ async function resume() {
   setTimeout(() => (recovered.value = ""), 6000);
 }
 
-/** @param {string | null} id */
-export function open(id) {
-  openId.value = id;
-  // In the address, so that a reload or a link to a colleague shows the same call.
-  history.replaceState(null, "", id ? `#call/${encodeURIComponent(id)}` : location.pathname);
-  if (id && !calls.value.get(id)?.loaded) void catchUp(id);
+/** @type {string[]} calls whose whole story is kept, the newest last */
+let looked = [];
+
+/** The call that the address names is read from its beginning; the stories of others are let go. @param {string} id */
+function lookAt(id) {
+  looked = [...looked.filter((other) => other !== id), id];
+  for (const old of looked.splice(0, Math.max(0, looked.length - WHOLE_LIMIT))) {
+    if (calls.value.has(old)) update(old, toTile);
+  }
+  if (!calls.value.get(id)?.loaded) void catchUp(id);
 }
+
+/** Open a call on the live page, or with null none. @param {string | null} id */
+export const open = (id) => go(id ? address("live", id) : address("live"), { replace: Boolean(openId.value) });
 
 /** @param {{scenario?: string | null, text?: string}} body @returns {Promise<string>} the call's id */
 export async function startDemo(body) {
   const { call_id: id } = await api.startDemoCall(body);
   mine.value = new Set(mine.value).add(id);
   sessionStorage.setItem(MINE, JSON.stringify([...mine.value].slice(-50)));
-  // Nothing is in its journal yet, perhaps not even its head: what comes is complete from its first event on.
-  update(id, (call) => ({ ...call, loaded: true }));
+  expectCall(id);
   open(id);
   return id;
 }
 
-/** @returns {string | null} the call that the address names */
-function addressed() {
-  const found = /^#call\/(.+)$/.exec(location.hash);
-  try {
-    return found ? decodeURIComponent(found[1]) : null;
-  } catch {
-    return null;
-  }
+/** A call that begins now: what comes of it is complete from its first event on. @param {string} id */
+export function expectCall(id) {
+  update(id, (call) => (call.through || call.loaded ? call : { ...call, whole: true, loaded: true }));
 }
 
 /** Start following the calls. @returns {() => void} stop, and forget what was seen */
 export function follow() {
   void api.about().then((answer) => (about.value = answer)).catch(() => (about.value = null));
   void refreshList();
-  const wanted = addressed();
-  if (wanted) open(wanted);
+  const unsubscribe = openId.subscribe((id) => {
+    if (id) lookAt(id);
+  });
   const stop = connectEvents({
     onMessage,
     onOpen: (again) => {
-      if (again) void resume();
-      else {
-        void refreshList();
-        if (openId.value) void catchUp(openId.value);
-      }
+      if (again) return void resume();
+      void refreshList();
+      if (openId.value) void catchUp(openId.value);
     },
   });
   return () => {
+    unsubscribe();
     stop();
+    looked = [];
     batch(() => {
       calls.value = new Map();
-      openId.value = null;
       listState.value = "loading";
     });
   };

@@ -46,6 +46,10 @@
 
 /** @typedef {{turn: number, stages: Array<[string, number]>, total: number}} TurnLatency */
 
+/** What a supervisor's command came to. @typedef {{kind: string, actor: string, ok: boolean, detail: string, ts: string}} CommandResult */
+
+/** A tool call that waits for a supervisor's word. @typedef {{id: string, tool: string, args: Record<string, any>, ts: string}} Approval */
+
 /**
  * What the journal says about a call, folded.
  * @typedef {object} Story
@@ -58,10 +62,21 @@
  * @property {Milestone[]} milestones
  * @property {TurnLatency[]} latencies
  * @property {boolean} completed
+ * @property {string} startedAt when the first event happened
  * @property {string} endedAt
  * @property {string} lastLine
+ * @property {string} wordsAt when words were last said by anybody
  * @property {number} heardTurn last turn with a final transcript
  * @property {number} spokenTurn last turn whose reply is complete
+ * @property {number} turns how many turns the caller has taken
+ * @property {number} tokens
+ * @property {string} escalation why a person was asked for; "" while nobody was
+ * @property {boolean} withPerson a person has the call
+ * @property {string} fault what failed last; "" when the assistant has answered since
+ * @property {number} idles how often the caller was silent in a row
+ * @property {string} holder which supervisor speaks in the call; "" when none does
+ * @property {Record<string, CommandResult>} commands by command id
+ * @property {Approval[]} approvals
  */
 
 /** @typedef {{turn: number, text: string}} LiveText */
@@ -70,14 +85,29 @@
  * @typedef {object} CallView
  * @property {string} id
  * @property {Record<string, any>} head what the list said
- * @property {CallEvent[]} events durable, ordered by seq, no doubles
  * @property {Story} story
+ * @property {number} through the story holds every event up to here (a tile's: from where the page came in)
+ * @property {CallEvent[]} pending events behind a gap, in order
+ * @property {boolean} whole the story begins with the first event; else it is a tile's, without a past
  * @property {LiveText | null} partial
  * @property {LiveText | null} reply
  * @property {boolean} loaded the journal was read from its start
+ * @property {boolean} [missing] the server knows of no such call
  */
 
 /** @typedef {{stage: string, name: string, demo: boolean, unlock?: string | null}} Engine */
 /** @typedef {{engines: Engine[], store: string, demo: boolean, base_url: string}} About */
+
+/**
+ * A place of the dashboard. `load` gives the module of the page; its default export draws it and is given what the
+ * address says behind the page's name.
+ * @typedef {object} PageEntry
+ * @property {string} name in the address: `#/name`
+ * @property {string} title
+ * @property {() => any} icon
+ * @property {() => Promise<{default: (props: PageProps) => any}>} load
+ */
+
+/** @typedef {{rest: string[], query: URLSearchParams}} PageProps */
 
 export {};

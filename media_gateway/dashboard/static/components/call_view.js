@@ -1,11 +1,13 @@
 import { html } from "../html.js";
 import { icons } from "./icons.js";
-import { lasted, StatusChip, who } from "./call_list.js";
+import { Lasted, StatusChip, Trouble, who } from "./tile.js";
 import { Composer } from "./composer.js";
 import { Side } from "./side.js";
 import { StartButton, StartError } from "./start.js";
+import { StepIn } from "./step_in.js";
 import { Transcript } from "./transcript.js";
-import { about, isRunning, mine, open, statusOf } from "../state.js";
+import { about, mine, open } from "../state.js";
+import { isRunning, statusOf } from "../trouble.js";
 import { levels, listen, listeningTo, mute, soundTrouble } from "../audio.js";
 import { flowWords } from "../words.js";
 /** @import { CallView } from "../types.js" */
@@ -43,7 +45,8 @@ function Foot({ call }) {
 /** One call, opened. @param {{call: CallView}} props */
 export function OpenCall({ call }) {
   const flow = flowWords(call.head.flow);
-  const waiting = isRunning(call) ? "Ringing. The words appear here as they are spoken."
+  const running = isRunning(call);
+  const waiting = call.missing ? "There is no such call, or it is not kept any more." : running ? "Ringing. The words appear here as they are spoken."
     : call.loaded ? "Nothing was said in this call." : "Loading what was said …";
   return html`
     <main class="call" aria-labelledby="call-title">
@@ -53,10 +56,12 @@ export function OpenCall({ call }) {
         <div class="call-name">
           <h1 id="call-title">${who(call)}</h1>
           <p class="quiet small"><span role="status"><${StatusChip} status=${statusOf(call)} /></span>
-            <span>${[flow, lasted(call)].filter(Boolean).join(" · ")}</span></p>
+            <span>${flow}${flow && " · "}<${Lasted} call=${call} /></span>
+            ${running && html`<${Trouble} call=${call} />`}</p>
         </div>
         <${Listen} call=${call} />
       </header>
+      ${running && html`<${StepIn} call=${call} />`}
       ${soundTrouble.value && html`<p class="banner plain" role="status">${soundTrouble.value}</p>`}
       <div class="call-body">
         <div class="talk-column">

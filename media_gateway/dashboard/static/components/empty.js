@@ -1,11 +1,12 @@
 import { html } from "../html.js";
 import { StartButton, StartError } from "./start.js";
 import { Composer } from "./composer.js";
-import { about, ordered } from "../state.js";
+import { about, calls } from "../state.js";
+import { address } from "../router.js";
 import { title } from "../words.js";
 
 /** Which engine serves each stage, and what would change it. */
-function Engines() {
+export function Engines() {
   const facts = about.value;
   if (!facts) return null;
   return html`
@@ -23,26 +24,25 @@ function Engines() {
     </section>`;
 }
 
-/** What is seen when no call is open. */
-export function Empty() {
+/** What is seen when no call runs. */
+export function Hero() {
+  const talk = html`<p class="quiet">No phone at hand? <a href=${address("talk")}>Talk to it in this browser</a>.</p>`;
   if (about.value && !about.value.demo) {
-    return html`<main class="empty"><div class="hero">
-      <h1>${ordered.value.length ? "Choose a call" : "Waiting for the first call"}</h1>
-      <p class="lede">${ordered.value.length ? "Its words appear here as they are spoken."
-        : "Call your number. It appears on the left the moment it rings."}</p></div>
-      <${Engines} /></main>`;
+    const any = calls.value.size > 0;
+    return html`<div class="hero">
+      <h1>${any ? "No call is running" : "Waiting for the first call"}</h1>
+      <p class="lede">${any ? "The next one appears here the moment it rings." : "Call your number. It appears here the moment it rings."}</p>
+      ${talk}</div>`;
   }
   return html`
-    <main class="empty">
-      <div class="hero">
-        <h1>Hear it take a call</h1>
-        <p class="lede">A simulated caller rings the auto-service shop and books an appointment.
-          You hear both sides and see every step.</p>
-        <${StartButton} />
-        <${StartError} />
-        <p class="or" aria-hidden="true"><span>or be the caller yourself</span></p>
-        <${Composer} callId=${null} label="Type what you would say" placeholder="I need an oil change tomorrow at two" />
-      </div>
-      <${Engines} />
-    </main>`;
+    <div class="hero">
+      <h1>Hear it take a call</h1>
+      <p class="lede">A simulated caller rings the auto-service shop and books an appointment.
+        You hear both sides and see every step.</p>
+      <${StartButton} />
+      <${StartError} />
+      <p class="or" aria-hidden="true"><span>or be the caller yourself</span></p>
+      <${Composer} callId=${null} label="Type what you would say" placeholder="I need an oil change tomorrow at two" />
+      ${talk}
+    </div>`;
 }

@@ -3,11 +3,15 @@ import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { now } from "./clock.js";
 import { connection } from "../socket.js";
-import { open, recovered } from "../state.js";
-import { setToken } from "../api.js";
+import { recovered } from "../state.js";
+import { me, setToken } from "../api.js";
 import { mute } from "../audio.js";
+import { pages } from "../pages.js";
+import { address, route } from "../router.js";
+import { askAgain } from "./login.js";
 
 const THEME = "callboard.theme";
+const WARN_MS = 10 * 60 * 1000; // so long before the session ends the page offers to go on
 
 const systemDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 
@@ -28,27 +32,34 @@ function leave() {
   setToken(null);
 }
 
-/** @param {MouseEvent} event */
-function home(event) {
-  event.preventDefault();
-  open(null);
+/** Where one can go. Below the page on a narrow screen. */
+export function Navigation() {
+  return html`
+    <nav class="pages" aria-label="Pages">
+      <ul>${pages.map((page) => html`
+        <li key=${page.name}><a href=${address(page.name)} aria-current=${route.value.page === page.name ? "page" : undefined}>
+          ${page.icon()}<span>${page.title}</span></a></li>`)}</ul>
+    </nav>`;
 }
 
 export function Header() {
   const { phase } = connection.value;
   const words = { live: "Live", connecting: "Connecting", waiting: "Disconnected" }[phase];
+  const who = me.value?.user ? `Sign out ${me.value.user} (${me.value.role})` : "Sign out";
   return html`
     <header class="top">
-      <a class="wordmark" href="/" onClick=${home} aria-label="Callboard, all calls">
-        <img src="/static/favicon.svg" alt="" width="28" height="28" />Callboard</a>
+      <a class="wordmark" href="#/" aria-label="Callboard, all calls">
+        <img src="/static/favicon.svg" alt="" width="28" height="28" /><span>Callboard</span></a>
+      <${Navigation} />
       <p class=${`link-state ${phase}`} role="status"><span class="dot" aria-hidden="true"></span>${words}</p>
       <${ThemeButton} />
-      <button class="button icon-only" type="button" onClick=${leave} aria-label="Sign out" title="Sign out">
+      <button class="button icon-only" type="button" onClick=${leave} aria-label=${who} title=${who}>
         ${icons.leave()}</button>
     </header>`;
 }
 
-/** Tells the truth while there is no connection, and what came of it afterwards. */
+/** What is to be known about the page as a whole, the most urgent first: no connection, a session that ends, what came
+ * of a lost connection. */
 export function Banner() {
   const { phase, retryAt } = connection.value;
   if (phase === "waiting") {
@@ -56,6 +67,12 @@ export function Banner() {
     return html`<p class="banner bad">
       <span role="alert">Not connected to the server: what you see is not live.</span>
       <span> ${seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again now."}</span></p>`;
+  }
+  const left = (me.value?.expires || Infinity) - now.value;
+  if (left < WARN_MS) {
+    const minutes = Math.max(1, Math.ceil(left / 60000));
+    return html`<p class="banner plain"><span role="status">Your session ends in ${minutes} min.</span>
+      <button class="button small-button" type="button" onClick=${() => (askAgain.value = true)}>Sign in again</button></p>`;
   }
   if (recovered.value) return html`<p class="banner good" role="status">${recovered.value}</p>`;
   return null;

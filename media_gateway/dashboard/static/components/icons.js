@@ -6,6 +6,18 @@ const icon = (children) => html`
     stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">${children}</svg>`;
 
 export const icons = {
+  live: () => icon(html`<path d="M4 12h3l2.5-6 4.5 12 2.5-6H20" />`),
+  microphone: () => icon(html`<rect x="9" y="3" width="6" height="11" rx="3" /><path d="M5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3" />`),
+  history: () => icon(html`<path d="M4 12a8 8 0 1 0 2.5-5.8M4 4v4h4M12 8v4.5l3 2" />`),
+  numbers: () => icon(html`<path d="M5 20v-7M12 20V5M19 20v-11" />`),
+  place: () => icon(html`<path d="M6.5 3.5h3l1.5 4-2 1.5a12 12 0 0 0 6 6l1.5-2 4 1.5v3a2 2 0 0 1-2.2 2A17.3 17.3 0 0 1 4.5 5.7a2 2 0 0 1 2-2.2zM15 4h5v5M20 4l-6 6" />`),
+  setup: () => icon(html`<path d="M4 7h9M17 7h3M4 17h3M11 17h9" /><circle cx="15" cy="7" r="2" /><circle cx="9" cy="17" r="2" />`),
+  warning: () => icon(html`<path d="M12 4l9 16H3zM12 10v4.5M12 17.3v.2" />`),
+  whisper: () => icon(html`<path d="M4 5h16v11H10l-4 4v-4H4zM8 9h8M8 12h5" />`),
+  hangup: () => icon(html`<path d="M3.5 14.5c4.7-4.7 12.300-4.700 17 0l-2.500 2.500-3.500-2v-2.500a9 9 0 0 0-5 0V15L6 17z" />`),
+  transfer: () => icon(html`<path d="M4 8h13M13 4l4 4-4 4M20 16H7M11 12l-4 4 4 4" />`),
+  check: () => icon(html`<path d="M5 12.500l4.500 4.500L19 7.500" />`),
+  cross: () => icon(html`<path d="M6 6l12 12M18 6L6 18" />`),
   phone: () => icon(html`<path d="M6.5 3.5h3l1.5 4-2 1.5a12 12 0 0 0 6 6l1.5-2 4 1.5v3a2 2 0 0 1-2.2 2A17.3 17.3 0 0 1 4.5 5.7a2 2 0 0 1 2-2.2z" />`),
   sun: () => icon(html`<circle cx="12" cy="12" r="4" /><path d="M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4" />`),
   moon: () => icon(html`<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z" />`),

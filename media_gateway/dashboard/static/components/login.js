@@ -1,9 +1,13 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
 import { html } from "../html.js";
-import { login, loginNotice } from "../api.js";
+import { login, loginNotice, me } from "../api.js";
 
-/** Sign in with a name and a password; the one-time link skips this page. */
-export function Login() {
+/** Shows the login over the page, so that a session goes on without leaving it. */
+export const askAgain = signal(false);
+
+/** Name and password. @param {{onDone: () => void, user?: string}} props */
+function Credentials({ onDone, user = "" }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
 
@@ -15,7 +19,7 @@ export function Login() {
     setError("");
     try {
       await login(String(form.get("username")), String(form.get("password")));
-      loginNotice.value = "";
+      onDone();
     } catch (problem) {
       setError(problem instanceof Error ? problem.message : String(problem));
       setBusy(false);
@@ -23,16 +27,42 @@ export function Login() {
   }
 
   return html`
+    <form class="credentials" onSubmit=${submit}>
+      <label>Name<input name="username" autocomplete="username" required autofocus=${!user} defaultValue=${user} /></label>
+      <label>Password<input name="password" type="password" autocomplete="current-password" required autofocus=${Boolean(user)} /></label>
+      ${error && html`<p class="error" role="alert">${error}</p>`}
+      <button class="button primary" type="submit" disabled=${busy}>${busy ? "Signing in …" : "Sign in"}</button>
+    </form>`;
+}
+
+/** The first page for who is not signed in; the one-time link skips it. */
+export function Login() {
+  const done = () => (loginNotice.value = "");
+  return html`
     <main class="login">
-      <form class="login-card" onSubmit=${submit}>
+      <div class="login-card">
         <h1 class="wordmark"><img src="/static/favicon.svg" alt="" width="32" height="32" />Callboard</h1>
         <p class="quiet">See every call while it happens.</p>
         ${loginNotice.value && html`<p class="notice" role="status">${loginNotice.value}</p>`}
-        <label>Name<input name="username" autocomplete="username" required autofocus /></label>
-        <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>
-        ${error && html`<p class="error" role="alert">${error}</p>`}
-        <button class="button primary" type="submit" disabled=${busy}>${busy ? "Signing in …" : "Sign in"}</button>
+        <${Credentials} onDone=${done} />
         <p class="quiet small">Running it on your own machine? The server prints a one-time link when it starts.</p>
-      </form>
+      </div>
     </main>`;
+}
+
+/** The same over the page, before a session ends. */
+export function LoginAgain() {
+  const place = /** @type {{current: HTMLDialogElement | null}} */ (useRef(null));
+  useEffect(() => {
+    if (askAgain.value) place.current?.showModal();
+    else place.current?.close();
+  }, [askAgain.value]);
+  const close = () => (askAgain.value = false);
+  return html`
+    <dialog class="dialog" ref=${place} onClose=${close} aria-labelledby="again-title">
+      ${askAgain.value && html`<h2 id="again-title">Sign in again</h2>
+        <p class="quiet">The page stays as it is.</p>
+        <${Credentials} onDone=${close} user=${me.value?.user ?? ""} />
+        <button class="button" type="button" onClick=${close}>Not now</button>`}
+    </dialog>`;
 }

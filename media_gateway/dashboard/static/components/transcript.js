@@ -56,44 +56,78 @@ function Now({ call }) {
     </div>`;
 }
 
-/** Follows the end while the reader is at the end; never pulls away from what is being read. @param {{call: CallView, waiting: string}} props */
-export function Transcript({ call, waiting }) {
+const WINDOW = 120; // items that are drawn: a call of four hours has thousands
+const STEP = 80;
+const LONGEST = 400;
+
+/**
+ * Follows the end while the reader is at the end; never pulls away from what is being read. Of a long call a window is
+ * drawn, which grows upwards as the reader goes there.
+ * @param {{call: CallView, waiting: string, thinking?: boolean}} props
+ */
+export function Transcript({ call, waiting, thinking = false }) {
   const box = /** @type {{current: HTMLDivElement | null}} */ (useRef(null));
   const following = useRef(true);
   const [behind, setBehind] = useState(false);
+  const [first, setFirst] = useState(/** @type {number | null} */ (null)); // null: the window hangs on the end
+  const items = call.story.items;
+  const from = first === null ? Math.max(0, items.length - WINDOW) : Math.min(first, items.length);
+  const to = first === null ? items.length : Math.min(items.length, from + LONGEST);
 
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
     if (following.current) element.scrollTop = element.scrollHeight;
     else setBehind(true);
-  }, [call.story.items.length, call.partial?.text, call.reply?.text]);
+  }, [items.length, call.partial?.text, call.reply?.text, thinking]);
 
   useEffect(() => {
     following.current = true;
     setBehind(false);
+    setFirst(null);
     if (box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [call.id]);
 
   const scrolled = () => {
     const element = box.current;
     if (!element) return;
-    following.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
-    if (following.current) setBehind(false);
+    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+    following.current = atEnd && to === items.length;
+    if (following.current) {
+      setBehind(false);
+      setFirst(null);
+    } else {
+      if (first === null) setFirst(from); // what is read stays where it is
+      if (atEnd && to < items.length) setFirst(from + STEP);
+    }
+  };
+  const earlier = () => {
+    following.current = false;
+    const element = box.current;
+    const below = element ? element.scrollHeight - element.scrollTop : 0;
+    setFirst(Math.max(0, from - STEP));
+    requestAnimationFrame(() => {
+      if (element) element.scrollTop = element.scrollHeight - below;
+    });
   };
   const toEnd = () => {
     following.current = true;
     setBehind(false);
-    if (box.current) box.current.scrollTo({ top: box.current.scrollHeight, behavior: "smooth" });
+    setFirst(null);
+    requestAnimationFrame(() => box.current?.scrollTo({ top: box.current.scrollHeight }));
   };
 
-  const silent = !call.story.items.length && !call.partial && !call.reply;
+  const silent = !items.length && !call.partial && !call.reply;
   return html`
     <div class="talk-frame">
       <div class="talk" ref=${box} onScroll=${scrolled} tabindex="0" role="region" aria-label="Transcript">
         ${silent && html`<p class="silent quiet">${waiting}</p>`}
-        <div class="log" role="log" aria-label="What was said">${call.story.items.map(draw)}</div>
+        ${from > 0 && html`<button class="button small-button earlier" type="button" onClick=${earlier}>
+          Show earlier (${from} above)</button>`}
+        <div class="log" role="log" aria-label="What was said">${items.slice(from, to).map(draw)}</div>
         <${Now} call=${call} />
+        ${thinking && html`<p class="thinking" role="status"><span class="hidden">The assistant is thinking</span>
+          <i></i><i></i><i></i></p>`}
       </div>
       ${behind && html`<button class="button jump" type="button" onClick=${toEnd}>${icons.down()}Newest</button>`}
     </div>`;

@@ -1,0 +1,89 @@
+// One call among others: who, where it stands, how long, what is wrong, the last line.
+import { useComputed } from "@preact/signals";
+import { html } from "../html.js";
+import { icons } from "./icons.js";
+import { now } from "./clock.js";
+import { duration, flowWords, phone, statusWords, title } from "../words.js";
+import { calls, openId } from "../state.js";
+import { address } from "../router.js";
+import { endedAt, isRunning, moodOf, startedAt, statusOf, troubleOf } from "../trouble.js";
+/** @import { CallView } from "../types.js" */
+
+/** @param {CallView} call */
+export function who(call) {
+  if (call.head.metadata?.source === "browser") return call.head.metadata.user || "Browser";
+  const number = phone(call.head.caller_phone || call.head.from_number);
+  return number || (call.head.call_id ? "Unknown caller" : "New call"); // without a head the list has not told us yet
+}
+
+/** How long it has lasted; ticks by itself. @param {{call: CallView}} props */
+export function Lasted({ call }) {
+  const start = Date.parse(startedAt(call));
+  const end = isRunning(call) ? now.value : Date.parse(endedAt(call));
+  return Number.isNaN(start) || Number.isNaN(end) ? "" : duration((end - start) / 1000);
+}
+
+/** @param {{status: string}} props */
+export const StatusChip = ({ status }) => html`<span class=${`chip ${status}`}>${statusWords(status)}</span>`;
+
+const MOODS = { quick: "Quick answers", fair: "Fair answers", slow: "Slow answers" };
+
+/** Three bars, as the strength of a signal; said in words too. @param {{call: CallView}} props */
+export function Mood({ call }) {
+  const mood = moodOf(call);
+  if (!mood) return null;
+  return html`<span class=${`mood ${mood}`} title=${MOODS[mood]}><i></i><i></i><i></i><span class="hidden">${MOODS[mood]}</span></span>`;
+}
+
+/** What is wrong, if anything is. @param {{call: CallView}} props */
+export function Trouble({ call }) {
+  const trouble = troubleOf(call, now.value);
+  if (!trouble) return null;
+  const silent = trouble.words === "Silent" ? ` for ${duration((now.value - Date.parse(call.story.wordsAt)) / 1000)}` : "";
+  return html`<span class=${`trouble ${trouble.rank >= 50 ? "bad" : "warn"}`}>${icons.warning()}${trouble.words}${silent}</span>`;
+}
+
+/** @param {CallView} call */
+function lastLine(call) {
+  if (call.partial) return html`<span class="hidden">Caller: </span>${call.partial.text}`;
+  if (call.reply) return html`<span class="hidden">Assistant: </span>${call.reply.text}`;
+  return call.story.lastLine;
+}
+
+/** @param {CallView} call */
+const standing = (call) => {
+  const state = call.story.state ?? call.head.conversation_state?.state;
+  return [flowWords(call.head.flow), state ? title(state) : ""].filter(Boolean).join(" · ");
+};
+
+/** A large one for the board. @param {{id: string}} props */
+export function Tile({ id }) {
+  const call = useComputed(() => calls.value.get(id)).value;
+  if (!call) return null;
+  const trouble = troubleOf(call, now.value);
+  const mark = !trouble ? "" : trouble.rank >= 50 ? "bad" : "warn";
+  return html`
+    <li><a class=${`tile ${mark}`} href=${address("live", id)} data-call=${id}>
+      <span class="tile-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} call=${call} /></span></span>
+      <span class="tile-mid quiet small">${standing(call) || statusWords(statusOf(call))}</span>
+      <span class="tile-line">${lastLine(call) || html`<span class="quiet">Nothing said yet</span>`}</span>
+      <span class="tile-foot"><${StatusChip} status=${statusOf(call)} /><${Mood} call=${call} />
+        ${call.story.holder && html`<span class="tag">${call.story.holder} speaks</span>`}<${Trouble} call=${call} /></span>
+    </a></li>`;
+}
+
+/** A small one for lists. @param {{id: string}} props */
+export function Row({ id }) {
+  const call = useComputed(() => calls.value.get(id)).value;
+  if (!call) return null;
+  const current = id === openId.value;
+  return html`
+    <li><a class=${`row ${isRunning(call) ? "running" : ""}`} aria-current=${current ? "true" : undefined} href=${address("live", id)}
+      data-call=${id}>
+      <span class="row-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} call=${call} /></span></span>
+      <span class="row-mid"><${StatusChip} status=${statusOf(call)} /><${Mood} call=${call} />
+        <span class="quiet small">${flowWords(call.head.flow)}</span></span>
+      ${isRunning(call) && html`<${Trouble} call=${call} />`}
+      ${lastLine(call) && html`<span class="row-line quiet">${lastLine(call)}</span>`}
+    </a></li>`;
+}

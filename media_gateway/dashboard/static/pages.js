@@ -1,0 +1,8 @@
+// The pages there are, in the order of the navigation. A page's module is loaded when it is first shown.
+import { icons } from "./components/icons.js";
+/** @import { PageEntry } from "./types.js" */
+
+/** @type {PageEntry[]} */
+export const pages = [
+  { name: "live", title: "Live", icon: icons.live, load: () => import("./pages/live.js") },
+];

@@ -1,0 +1,141 @@
+// Pure but for the story it is given: how each kind of event changes what is told of a call.
+/** @import { CallEvent, Item, Story, TurnLatency } from "./types.js" */
+
+/** Change `story` by this event. It must be the caller's own copy. @param {Story} story @param {CallEvent} event */
+export function tell(story, event) {
+  story.startedAt ||= event.ts;
+  tellers[event.event]?.(story, event);
+}
+
+/** @type {Record<string, (story: Story, event: CallEvent) => void>} */
+const tellers = {
+  call_status(story, { data, seq, ts }) {
+    story.status = data.status;
+    story.endedAt = data.call_end_time ?? story.endedAt;
+    story.milestones.push({ seq, event: "call_status", detail: data.status, ts });
+  },
+  final_transcript(story, { data, seq, ts }) {
+    story.items.push({ kind: "user", key: `e${seq}`, text: data.text, cut: "", ts });
+    said(story, data.text, ts);
+    story.turns += 1;
+    story.idles = 0;
+    story.heardTurn = Math.max(story.heardTurn, data.turn ?? -1);
+  },
+  ai_response_complete(story, { data, seq, ts }) {
+    story.spokenTurn = Math.max(story.spokenTurn, data.turn ?? -1);
+    const cut = unheard(data.text ?? "", data.full_text);
+    if (!data.text && !cut) return;
+    story.items.push({ kind: "assistant", key: `e${seq}`, text: data.text ?? "", cut, ts });
+    if (data.text) said(story, data.text, ts);
+    story.fault = "";
+  },
+  tool_call: toolCall,
+  state_changed(story, { data }) {
+    story.state = data.state ?? story.state;
+    story.intent = data.intent ?? story.intent;
+    story.slots = data.slots ?? story.slots;
+  },
+  escalation(story, event) {
+    story.escalation = plain(event.data.reason);
+    note(story, event, `Asked for a person: ${plain(event.data.reason)}`, "trouble");
+  },
+  handoff(story, event) {
+    if (event.data.outcome === "accepted") story.withPerson = true;
+    if (event.data.outcome === "ended") story.withPerson = false;
+    note(story, event, `Handed over: ${plain(event.data.outcome)}`, "calm");
+  },
+  dtmf: (story, event) => note(story, event, `The caller pressed ${event.data.digit}`, "calm"),
+  idle(story, event) {
+    story.idles += 1;
+    note(story, event, "The caller was silent", "calm");
+  },
+  provider_fault(story, event) {
+    story.fault = `${plain(event.data.stage)} failed`;
+    note(story, event, `${plain(event.data.stage)} failed (${plain(event.data.kind)})`, "trouble");
+  },
+  command: command,
+  metrics_updated(story, { data }) {
+    const used = data.tokens ?? {};
+    story.tokens += Number(used.prompt ?? 0) + Number(used.completion ?? 0);
+    const latency = turnLatency(data, story.latencies.length);
+    if (latency) story.latencies.push(latency);
+  },
+  call_completed(story, { data, seq, ts }) {
+    story.completed = true;
+    story.status = data.call_data?.status ?? story.status;
+    story.holder = "";
+    story.approvals = [];
+    story.milestones.push({ seq, event: "call_completed", detail: "The whole record", ts });
+  },
+};
+
+/** @param {Story} story @param {CallEvent} event */
+function toolCall(story, { data, seq, ts }) {
+  const args = data.arguments ?? {};
+  const ok = data.ok !== false;
+  story.approvals = story.approvals.filter((asked) => asked.tool !== data.tool);
+  story.items.push({ kind: "tool", key: `e${seq}`, tool: data.tool, args, result: data.result, ok, ms: data.ms ?? null, ts });
+  if (data.tool === "book_appointment" && ok) story.appointment = appointment(data);
+}
+
+/** @type {Record<string, string>} */
+const DEEDS = {
+  say: "had a line said", whisper: "whispered to the assistant", transfer: "transferred the call",
+  takeover: "took the call over", release: "gave the call back", hangup: "hung up", approve: "approved",
+  refuse: "refused",
+};
+
+/** What a supervisor did, for everybody who watches. @param {Story} story @param {CallEvent} event */
+function command(story, event) {
+  const { command_id: id, kind, actor, tool } = event.data;
+  const ok = event.data.ok ?? !/fail|refus|expired/.test(event.data.outcome ?? "");
+  const detail = String(event.data.detail ?? "");
+  if (kind === "approval_asked") {
+    story.approvals.push({ id, tool, args: event.data.arguments ?? {}, ts: event.ts });
+    return note(story, event, `Waits for approval: ${plain(tool)}`, "trouble");
+  }
+  if (id) story.commands[id] = { kind, actor, ok, detail, ts: event.ts };
+  const deed = DEEDS[kind];
+  if (!deed) return;
+  if (ok && kind === "takeover") story.holder = actor;
+  if (ok && kind === "release") story.holder = "";
+  if (kind === "approve" || kind === "refuse") story.approvals = story.approvals.filter((asked) => asked.id !== event.data.approval_id && asked.id !== detail);
+  const words = ok ? `${actor} ${deed}` : `${actor} tried: ${plain(kind)} did not work`;
+  note(story, event, detail && kind !== "approve" && kind !== "refuse" ? `${words}: ${detail}` : words, ok ? "calm" : "trouble");
+}
+
+/** @param {Story} story @param {string} line @param {string} ts */
+function said(story, line, ts) {
+  story.lastLine = line;
+  story.wordsAt = ts;
+}
+
+/** @param {Story} story @param {CallEvent} event @param {string} text @param {"calm" | "trouble"} tone */
+function note(story, event, text, tone) {
+  story.items.push({ kind: "note", key: `e${event.seq}`, text, tone, ts: event.ts });
+}
+
+/** @param {any} value */
+const plain = (value) => String(value ?? "unknown").replaceAll("_", " ");
+
+/** What of the whole reply was never heard. @param {string} heard @param {string | undefined} full */
+export function unheard(heard, full) {
+  if (!full || full.length <= heard.length) return "";
+  return full.startsWith(heard) ? full.slice(heard.length) : full;
+}
+
+/** Arguments and result as one record, the result first. @param {Record<string, any>} data */
+function appointment(data) {
+  const result = data.result ?? {};
+  return { ...data.arguments, ...result, ...(result.appointment ?? {}) };
+}
+
+/** @param {Record<string, any>} data @param {number} index @returns {TurnLatency | null} */
+function turnLatency(data, index) {
+  const entries = Object.entries(data.stages ?? {}).filter(([, ms]) => typeof ms === "number" && ms >= 0);
+  if (!entries.length) return null;
+  const whole = entries.find(([name]) => name === "total" || name === "response");
+  const stages = entries.filter(([name]) => name !== "total" && name !== "response");
+  const sum = stages.reduce((all, [, ms]) => all + ms, 0);
+  return { turn: data.turn ?? index + 1, stages, total: whole ? whole[1] : sum };
+}
