@@ -113,9 +113,10 @@ class _Connection(asyncio.Protocol):
     async def _serve(self, exchange: Exchange) -> None:
         try:
             await self._handle(exchange)
-        except Exception:
+        except Exception as problem:
             exchange.abort()
-            raise
+            told = {"message": "the simulator has a fault", "exception": problem}
+            asyncio.get_running_loop().call_exception_handler(told)
         self._task = None
         if not exchange.done:
             exchange.abort()

@@ -129,7 +129,7 @@ class OpenAiApi:
         asked = Asked(body, exchange.headers)
         self.asked.append(asked)
         reply = self._script.popleft() if self._script else self._thought(body)
-        if trouble.is_(Kind.EMPTY):
+        if trouble.striking is Kind.EMPTY:
             reply = Reply(finish="stop")
         try:
             if body.get("stream"):

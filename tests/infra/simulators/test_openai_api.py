@@ -178,7 +178,7 @@ async def test_who_has_no_key_or_a_wrong_one_or_wants_an_unknown_model() -> None
         with pytest.raises(openai.AuthenticationError, match="Incorrect API key"):
             await streamed(client.with_options(api_key="sk-wrong"))
         with pytest.raises(openai.AuthenticationError, match="didn't provide"):
-            await streamed(client, extra_headers={"Authorization": "Bearer "})
+            await streamed(client, extra_headers={"Authorization": "Basic eA=="})
         with pytest.raises(openai.NotFoundError, match="does not exist"):
             await streamed(client, model="gpt-1")
         assert (await client.models.retrieve(MODEL)).id == MODEL
