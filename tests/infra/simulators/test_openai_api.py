@@ -10,7 +10,6 @@ from typing import Any
 
 import openai
 import pytest
-from infra.simulators.vendor_faults import Fault, Kind
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 
@@ -18,6 +17,7 @@ from infra.simulators.openai_api import API_KEY, OpenAiApi
 from infra.simulators.openai_brain import LOST, instance
 from infra.simulators.openai_reply import Call, Reply
 from infra.simulators.openai_rules import not_strict
+from infra.simulators.vendor_faults import Fault, Kind
 
 pytestmark = pytest.mark.anyio
 
