@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,10 +18,12 @@ from rich.table import Table
 from websockets.exceptions import WebSocketException
 
 from infra.local.demo_calls import TYPED
+from infra.local.ordering import account
 from infra.local.simulate import Target, Verdict, simulate
 from infra.local.system import LocalSystem, free_port
-from infra.simulators.report import Entry
-from infra.simulators.scenario import load_scenario, scenario_names
+from infra.simulators.report import Entry, Observer
+from infra.simulators.scenario import Scenario, load_scenario, scenario_names
+from infra.simulators.twilio_api import TwilioApi
 from media_gateway.settings import load
 
 
@@ -40,18 +45,45 @@ async def simulate_call(console: Console, name: str, url: str | None, wav: Path 
             remedy = "Is a system running there? `python3 run.py` starts one at http://127.0.0.1:8080."
             raise Unreachable(f"--url {url} could not be used: {reason}. {remedy}") from problem
     with tempfile.TemporaryDirectory(prefix="callboard-") as folder:
-        # Standard output is the verdict's alone: scripts read it.
-        system = LocalSystem(
-            port=free_port(),
-            functions_port=free_port(),
-            data_dir=Path(folder),
-            environment={"LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING"},
-            output=sys.stderr.fileno(),
-        )
-        if not quiet:
-            console.print("Starting a system for this call ...")
-        async with system:
-            return await simulate(target_of(system, wav), scenario, tell)
+        async with twilio_for(scenario) as twilio:
+            return await _own(console, scenario, twilio, Path(folder), wav, tell, quiet=quiet)
+
+
+async def _own(
+    console: Console,
+    scenario: Scenario,
+    twilio: TwilioApi | None,
+    folder: Path,
+    wav: Path | None,
+    tell: Observer,
+    *,
+    quiet: bool,
+) -> Verdict:
+    # Standard output is the verdict's alone: scripts read it.
+    system = LocalSystem(
+        port=free_port(),
+        functions_port=free_port(),
+        data_dir=folder,
+        environment={
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING",
+            **(account(twilio) if twilio else {}),
+        },
+        output=sys.stderr.fileno(),
+    )
+    if not quiet:
+        console.print("Starting a system for this call ...")
+    async with system:
+        return await simulate(target_of(system, wav, twilio), scenario, tell)
+
+
+@asynccontextmanager
+async def twilio_for(*scenarios: Scenario) -> AsyncIterator[TwilioApi | None]:
+    """A Twilio of our own, if one of these is a call that Callboard places."""
+    if not any(scenario.placed for scenario in scenarios):
+        yield None
+        return
+    async with TwilioApi(auth_token=secrets.token_hex(16)) as twilio:
+        yield twilio
 
 
 class Unreachable(Exception):
@@ -65,7 +97,7 @@ def _make(folder: Path) -> None:
         raise Unreachable(f"--wav {folder}: no folder can be made there ({problem.strerror})") from problem
 
 
-def target_of(system: LocalSystem, wav: Path | None = None) -> Target:
+def target_of(system: LocalSystem, wav: Path | None = None, twilio: TwilioApi | None = None) -> Target:
     """The keys to a system of our own."""
     settings = system.settings
     return Target(
@@ -75,6 +107,8 @@ def target_of(system: LocalSystem, wav: Path | None = None) -> Target:
         auth_token=settings.twilio_auth_token.get_secret_value(),
         zone=ZoneInfo(settings.callboard_timezone),
         wav_dir=wav,
+        database=system.database if settings.callboard_store == "embedded" else None,
+        twilio=twilio,
     )
 
 

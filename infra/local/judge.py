@@ -28,7 +28,7 @@ def failures(expect: Expect, report: CallReport, call: Mapping[str, Any], journa
     found += _flags(expect, call, journal)
     if [event["seq"] for event in journal] != list(range(1, len(journal) + 1)):
         found.append("the journal has a hole or a repetition")
-    if expect.status == "completed" and [e["type"] for e in journal[-2:]] != ["call_status", "call_completed"]:
+    if [e["type"] for e in journal[-2:]] != ["call_status", "call_completed"]:
         found.append("the journal does not end in call_status, call_completed")
     return found
 
@@ -98,10 +98,16 @@ def _flags(expect: Expect, call: Mapping[str, Any], journal: Journal) -> list[st
     spoken = any(event["data"].get("words") for event in of(journal, "interruption") if event["data"].get("confirmed"))
     escalated = bool(of(journal, "escalation"))
     digits = "".join(event["data"]["digit"] for event in of(journal, "dtmf"))
+    slots = (call.get("conversation_summary") or {}).get("collected_slots") or {}
+    reasons = [event["data"].get("reason") for event in of(journal, "escalation")]
     checks = (
         ("escalation", expect.escalation, escalated),
         ("interrupted", expect.interrupted, cut and spoken),
         ("intent", expect.intent, state.get("intent")),
         ("digits", expect.digits, digits),
+        ("flow", expect.flow, state.get("flow")),
+        ("reason", expect.reason, reasons[0] if reasons else None),
+        ("answered_by", expect.answered_by, call.get("answered_by")),
+        *((f"slot {name}", value, slots.get(name)) for name, value in expect.slots.items()),
     )
     return [f"{what}: {got!r}, expected {want!r}" for what, want, got in checks if want is not None and want != got]

@@ -11,11 +11,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from infra.local import judge
+from infra.local.backstage import Backstage
 from infra.local.clients import Api, Watcher, events, transcriptions
+from infra.local.ordering import order
 from infra.simulators.config import PhoneConfig, new_sid
 from infra.simulators.phone import place_call
 from infra.simulators.report import CallReport, Observer
 from infra.simulators.scenario import Scenario
+from infra.simulators.twilio_api import TwilioApi
 
 SAID = ("final_transcript", "ai_response_complete")
 
@@ -30,6 +33,10 @@ class Target:
     auth_token: str
     zone: ZoneInfo
     wav_dir: Path | None = None
+    database: Path | None = None
+    """The embedded store's file, when the system is ours."""
+    twilio: TwilioApi | None = None
+    """What the system takes for Twilio's API: it rings our telephones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,28 +62,42 @@ class Verdict:
 
 
 async def simulate(target: Target, scenario: Scenario, observer: Observer | None = None) -> Verdict:
-    """Place the call and watch it from two dashboards."""
+    """Place the call, or have it placed, and watch it from two dashboards. Raises ScenarioError for a scenario that
+    this target cannot play."""
     call_sid = new_sid("CA")
-    config = PhoneConfig(public_url=target.url, auth_token=target.auth_token, call_sid=call_sid, wav_dir=target.wav_dir)
-    async with Api(target.url, target.username, target.password) as api:
-        async with events(api) as everything, transcriptions(api, call_sid) as one:
-            report = await place_call(config, scenario, observer=observer)
-            await _completed(scenario, call_sid, everything, one)
+    async with Api(target.url, target.username, target.password) as api, events(api) as everything:
+        stage = Backstage(scenario, api, call_sid, target.zone, target.database)
+        standing = await stage.standing()
+        if scenario.placed:
+            call_sid = await order(target.twilio, api, scenario, standing, wav_dir=target.wav_dir, observer=observer)
+        async with transcriptions(api, call_sid) as one:
+            if target.twilio and scenario.placed:
+                report = await target.twilio.finished(call_sid)
+            else:
+                report = await place_call(_phone(target, call_sid, stage), scenario, observer=observer)
+            await _completed(call_sid, everything, one)
         call, journal = await _record(api, call_sid)
     today = datetime.now(target.zone).date()
     found = judge.failures(scenario.expect, report, call, journal, today)
     found += seen_exactly_once(journal, durable(everything, call_sid), "/ws/events")
-    if scenario.expect.status == "completed":
-        ending = [message["type"] for message in one.messages[-2:]]
-        if ending != ["call_status", "call_completed"]:
-            found.append(f"/ws/calls/transcriptions ended in {ending}")
+    ending = [message["type"] for message in one.messages[-2:]]
+    if ending != ["call_status", "call_completed"]:
+        found.append(f"/ws/calls/transcriptions ended in {ending}")
     return _verdict(scenario, report, call, journal, found, everything, one)
 
 
-async def _completed(scenario: Scenario, call_sid: str, everything: Watcher, one: Watcher) -> None:
+def _phone(target: Target, call_sid: str, stage: Backstage) -> PhoneConfig:
+    return PhoneConfig(
+        public_url=target.url,
+        auth_token=target.auth_token,
+        call_sid=call_sid,
+        wav_dir=target.wav_dir,
+        aside=stage.aside,
+    )
+
+
+async def _completed(call_sid: str, everything: Watcher, one: Watcher) -> None:
     """The end of the call comes to both dashboards."""
-    if scenario.expect.status != "completed":
-        return
 
     def over(message: dict[str, Any]) -> bool:
         return bool(message["event"] == "call_completed" and message["data"]["session_id"] == call_sid)

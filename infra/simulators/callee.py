@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from infra.simulators.clock import Clock, LoopClock
 from infra.simulators.config import Faults, Line, PhoneConfig, StatusEvent
 from infra.simulators.log import CallLog
 from infra.simulators.phone import Ending, Next, PhoneCall, clips_of
-from infra.simulators.report import CallReport
+from infra.simulators.report import CallReport, Observer
 from infra.simulators.scenario import Scenario, parse_scenario
 from infra.simulators.webhooks import WebhookFailed
 
@@ -51,6 +52,8 @@ class Callee:
     verdict_after_s: float = 1.0
     clips: Mapping[str, Clip] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
+    wav_dir: Path | None = None
+    observer: Observer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ async def called(order: Order, callee: Callee, *, clock: Clock | None = None) ->
     """The telephone, ready to ring (`run`). Raises ScenarioError for a clip that does not exist."""
     config = _config(order, callee)
     clips = await asyncio.to_thread(clips_of, config, callee.scenario)
-    return CalledPhone(order, callee, config, clips, CallLog(clock or LoopClock()))
+    return CalledPhone(order, callee, config, clips, CallLog(clock or LoopClock(), callee.observer))
 
 
 class CalledPhone(PhoneCall):
@@ -216,5 +219,6 @@ def _config(order: Order, callee: Callee) -> PhoneConfig:
         direction="outbound-api",
         clips=callee.clips,
         faults=callee.faults,
+        wav_dir=callee.wav_dir,
     )
     return replace(base, **events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,8 @@ from typing import Literal
 from infra.simulators.clips import Clip
 
 StatusEvent = Literal["initiated", "ringing", "in-progress", "completed"]
+DoAside = Callable[[str, str], Awaitable[None]]
+"""Does something off the line: `type` or `meanwhile`, and its detail (see `scenario.Aside`)."""
 ALL_STATUS_EVENTS: tuple[StatusEvent, ...] = ("initiated", "ringing", "in-progress", "completed")
 
 
@@ -105,6 +107,8 @@ class PhoneConfig:
     incoming_path: str = "/api/v1/voice/incoming"
     status_path: str = "/api/v1/voice/status"
     http_timeout_s: float = 15.0
+    aside: DoAside | None = None
+    """Does what a scenario's `type` and `meanwhile` steps ask for."""
     max_documents: int = 12
 
 

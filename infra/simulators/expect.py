@@ -3,9 +3,10 @@ and the store judges the rest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from infra.simulators.fields import Fields
+from infra.simulators.fields import Fields, ScenarioError
 from infra.simulators.report import CallReport
 
 
@@ -24,9 +25,11 @@ class Expect:
     """`status`: of the call's record at its end. `said`: texts the assistant said, in this order, case and punctuation
     aside. `heard`: texts the recogniser made of the caller, likewise. `tools`: tools that ran, in this order (others
     may run too). `no_tools`: tools that must not have run. `appointment`: None: none looked for; `no_appointment`:
-    there must be none. `escalation`: whether a human was asked for. `interrupted`: whether the assistant was really
-    interrupted (an `interruption` in the journal). `intent`, `digits`: what was found. `ended_by`: any of these (of
-    `report.EndedBy`; empty: any). `clears`: the fewest and most clears. `violations`: how many are put up with."""
+    there must be none. `escalation`: whether a human was asked for, and `reason` why. `interrupted`: whether the
+    assistant was really interrupted (an `interruption` in the journal). `intent`, `digits`: what was found. `flow`:
+    which one served the call; `answered_by`: human or voicemail; `slots`: collected, among others. `ended_by`: any of
+    these (of `report.EndedBy`; empty: any). `clears`: the fewest and most clears. `violations`: how many are put up
+    with."""
 
     status: str = "completed"
     said: tuple[str, ...] = ()
@@ -39,6 +42,10 @@ class Expect:
     interrupted: bool | None = None
     intent: str | None = None
     digits: str | None = None
+    flow: str | None = None
+    reason: str | None = None
+    answered_by: str | None = None
+    slots: Mapping[str, str] = field(default_factory=dict)
     ended_by: tuple[str, ...] = ()
     clears: tuple[int, int] | None = None
     violations: int = 0
@@ -59,6 +66,10 @@ def parse_expect(data: object, where: str) -> Expect:
         interrupted=fields.optional_flag("interrupted"),
         intent=fields.optional_text("intent"),
         digits=fields.optional_text("digits"),
+        flow=fields.optional_text("flow"),
+        reason=fields.optional_text("reason"),
+        answered_by=fields.optional_text("answered_by"),
+        slots=_slots(fields.take("slots", {}), where),
         ended_by=fields.texts("ended_by"),
         clears=_range(fields.take("clears", None), f"{where}: clears"),
         violations=fields.whole("violations", 0),
@@ -94,6 +105,12 @@ def _appointment(data: object, where: str) -> Appointment | None:
     )
     fields.done()
     return appointment
+
+
+def _slots(data: object, where: str) -> Mapping[str, str]:
+    if not isinstance(data, Mapping) or not all(isinstance(value, str) for value in data.values()):
+        raise ScenarioError(f"{where}: slots is a mapping of texts (in quotes), not {data!r}")
+    return {str(name): value for name, value in data.items()}
 
 
 def _range(data: object, where: str) -> tuple[int, int] | None:

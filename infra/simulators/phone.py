@@ -26,7 +26,7 @@ from infra.simulators.mouth import Mouth
 from infra.simulators.person import PersonLeg
 from infra.simulators.recorder import STREAM_HANDSHAKE, Violation
 from infra.simulators.report import CallReport, DialSeen, EndedBy, Observer
-from infra.simulators.scenario import Scenario
+from infra.simulators.scenario import Aside, Scenario
 from infra.simulators.steps import Caller, clip_names
 from infra.simulators.stream import Ended, MediaStream, first_of
 from infra.simulators.webhooks import WebhookFailed, Webhooks, signature_headers
@@ -53,7 +53,9 @@ async def place_call(
 
 def clips_of(config: PhoneConfig, scenario: Scenario) -> dict[str, Clip]:
     """Everything the scenario and the people say, read from files. Raises ScenarioError for a clip that does not
-    exist."""
+    exist, and for a step off the line that nobody here can do."""
+    if config.aside is None and any(isinstance(step.action, Aside) for step in scenario.steps):
+        raise ScenarioError(f"{scenario.name}: it has steps off the line (type, meanwhile); use simulate-call for it")
     said = {person.says for person in config.people.values()} | {config.joined_says}
     names = clip_names(scenario) | {name for name in said if name}
     return {name: _clip(config, scenario, name) for name in names}
@@ -95,7 +97,7 @@ class PhoneCall:
         self._scenario = scenario
         self._log = log
         self._line = line
-        self._caller = Caller(scenario, clips, log)
+        self._caller = Caller(scenario, clips, log, config.aside)
         self._mouth = Mouth(keep_audio=config.wav_dir is not None)
         self._number = config.caller or scenario.caller
         self.call_sid = config.call_sid or new_sid("CA")

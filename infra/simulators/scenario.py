@@ -3,7 +3,7 @@
     caller: "+14155550123"          who calls (E.164; optional)
     voice: rms                      the voice of the clips (optional)
     quiet_ms: 900                   silence that means "the assistant has finished" (optional)
-    step_timeout_s: 20              how long any `when` may take to come true (optional)
+    step_timeout_s: 45              how long any `when` may take to come true (optional)
     deadline_s: 90                  the whole call (optional)
     steps:
       - {say: need_oil_change, when: after_assistant}
@@ -14,7 +14,11 @@
       - {hangup: true}              the caller hangs up
       - {cut: true}                 the socket is dropped, with no `stop`
       - {raw: "not json"}           this text goes out as a WebSocket message: a broken peer
+      - {type: "my vin is ..."}     typed instead of said (a system that runs as `dev` takes it)
+      - {meanwhile: take_slot}      something happens outside the call; whoever runs the scenario knows what
     expect: ...                     see `Expect`
+    has_appointment: {...}          what the caller has booked before (see `placing.Standing`)
+    placed: {...}                   it is Callboard that calls, and the caller is rung (see `placing.Placing`)
 
 `when` is `at_once` unless said otherwise. After the last step the caller stays on the line, silent, until the gateway
 ends the call or the deadline comes.
@@ -25,15 +29,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from infra.simulators.expect import Expect, parse_expect
 from infra.simulators.fields import Fields, ScenarioError
+from infra.simulators.placing import Placing, Standing, parse_placing, parse_standing
 
 FOLDER = Path(__file__).parent / "scenarios"
 DIGITS = frozenset("0123456789*#")
+VERBS = ("say", "press", "silence_ms", "wait", "hangup", "cut", "raw", "type", "meanwhile")
+STEP_TIMEOUT_S = 45.0
+"""A customer who is known is greeted for 18 s before they can say a word."""
+DEADLINE_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,16 @@ class Raw:
     text: str
 
 
-Action = Say | Press | Silence | Wait | HangUp | Cut | Raw
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Something that does not go over the telephone: `PhoneConfig.aside` does it. `what` is `type` (`detail` is the
+    text) or `meanwhile` (`detail` names what happens)."""
+
+    what: Literal["type", "meanwhile"]
+    detail: str
+
+
+Action = Say | Press | Silence | Wait | HangUp | Cut | Raw | Aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +148,11 @@ class Scenario:
     description: str = ""
     caller: str = "+14155550123"
     voice: str = "rms"
-    step_timeout_s: float = 20.0
-    deadline_s: float = 90.0
+    step_timeout_s: float = STEP_TIMEOUT_S
+    deadline_s: float = DEADLINE_S
     expect: Expect = field(default_factory=Expect)
+    standing: Standing | None = None
+    placed: Placing | None = None
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:
@@ -165,18 +185,20 @@ def parse_scenario(data: object, *, name: str) -> Scenario:
         description=top.text("description", ""),
         caller=top.text("caller", "+14155550123"),
         voice=top.text("voice", "rms"),
-        step_timeout_s=top.number("step_timeout_s", 20.0),
-        deadline_s=top.number("deadline_s", 90.0),
+        step_timeout_s=top.number("step_timeout_s", STEP_TIMEOUT_S),
+        deadline_s=top.number("deadline_s", DEADLINE_S),
         expect=parse_expect(top.take("expect", {}), f"{name}: expect"),
+        standing=parse_standing(top.take("has_appointment", None), f"{name}: has_appointment"),
+        placed=parse_placing(top.take("placed", None), f"{name}: placed"),
     )
     top.done()
     return scenario
 
 
 def _step(step: Fields, quiet_ms: int) -> Step:
-    verbs = [verb for verb in ("say", "press", "silence_ms", "wait", "hangup", "cut", "raw") if verb in step]
+    verbs = [verb for verb in VERBS if verb in step]
     if len(verbs) != 1:
-        raise ScenarioError(f"{step.where}: exactly one of say, press, silence_ms, wait, hangup, cut, raw")
+        raise ScenarioError(f"{step.where}: exactly one of {', '.join(VERBS)}")
     if verbs == ["wait"]:
         return _finished(step, Step(Wait(), _when(step.take("wait"), step.where, quiet_ms)))
     when = _when(step.take("when", "at_once"), step.where, quiet_ms)
@@ -203,6 +225,8 @@ def _action(step: Fields, verb: str) -> Action:
             return Silence(step.whole("silence_ms"))
         case "raw":
             return Raw(step.text("raw"))
+        case "type" | "meanwhile":
+            return Aside(verb, step.text(verb))
         case "hangup":
             step.must_be_true("hangup")
             return HangUp()

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Mapping
 
 from infra.simulators.clips import Clip
+from infra.simulators.config import DoAside
 from infra.simulators.log import CallLog
 from infra.simulators.mulaw import FRAME_MS
 from infra.simulators.scenario import (
     Action,
     AfterAssistant,
+    Aside,
     AtOnce,
     Cut,
     HangUp,
@@ -33,8 +35,9 @@ KEY_GAP_MS = 200
 class Caller:
     """Keeps its place between streams: a step that a lost stream interrupted is done again on the next one."""
 
-    def __init__(self, scenario: Scenario, clips: Mapping[str, Clip], log: CallLog) -> None:
+    def __init__(self, scenario: Scenario, clips: Mapping[str, Clip], log: CallLog, aside: DoAside | None) -> None:
         self._scenario = scenario
+        self._aside = aside
         self._clips = clips
         self._log = log
         self._acted_us = 0
@@ -97,6 +100,8 @@ class Caller:
                 return Ended("caller")
             case Cut(resume):
                 return Ended("cut_resume" if resume else "cut")
+            case Aside():
+                await self._elsewhere(step.action, stream)
             case Wait():
                 self._log.note("waited", step=self.done + 1)
         return None
@@ -108,6 +113,17 @@ class Caller:
             await stream.tick()
         self._log.note("said", clip=clip.name)
         self._acted(stream)
+
+    async def _elsewhere(self, aside: Aside, stream: MediaStream) -> None:
+        """Frames go on meanwhile: a telephone is never silent on the wire."""
+        assert self._aside is not None  # `phone.place_call` has asked for it
+        self._log.note(aside.what, detail=aside.detail)
+        doing = asyncio.ensure_future(self._aside(aside.what, aside.detail))
+        while not doing.done():
+            await stream.tick()
+        await doing
+        if aside.what == "type":
+            self._acted(stream)
 
     async def _press(self, digits: str, stream: MediaStream) -> None:
         for place, digit in enumerate(digits):

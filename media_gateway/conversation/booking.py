@@ -208,6 +208,12 @@ def _busy(turn: Turn, times: tuple[str, ...]) -> Turn:
     return _offering(turn, nearest, turn.flow.spec.booking.busy).with_slots(preferred_time=None)
 
 
+def offered_instead(turn: Turn, times: tuple[str, ...], why: str) -> Turn:
+    """The wanted time is gone: the nearest of these are offered in its place."""
+    wish = turn.memory.get("wish") or turn.state.intent
+    return _busy(turn.at(State.SLOT_COLLECTION, why=why, intent=wish), times)
+
+
 def _offering(turn: Turn, offered: list[str], line: str) -> Turn:
     said = speech.say_times([time.fromisoformat(one) for one in offered])
     return turn.remembering(offered=list(offered)).asking("preferred_time", line, times=said)

@@ -49,11 +49,15 @@ def not_booked(turn: Turn, event: ToolReturned) -> Turn | None:
     if reason == "slot_taken":
         day, taken = turn.slots.get("preferred_date"), turn.slots.get("preferred_time")
         alternatives = [one for one in as_times(_same_day(data.get("alternatives"), day)) if one != taken]
-        free = {"date": day, "times": alternatives, "open": True} if alternatives else None
-        if free is None:
+        if not alternatives:
             turn = turn.with_slots(preferred_date=None, preferred_time=None)
             return booking.advance(turn.saying_text(message(data)).remembering(free=None), "slot taken")
-        return booking.advance(turn.remembering(free=free), "slot taken")
+        # The alternatives are the nearest times, not all: what else was free that day may still be asked for.
+        known = turn.memory.get("free") or {}
+        others = as_times(known.get("times")) if known.get("date") == day else ()
+        times = sorted({*others, *alternatives} - {taken})
+        turn = turn.remembering(free={"date": day, "times": times, "open": True})
+        return booking.offered_instead(turn, tuple(alternatives), "slot taken")
     if reason in {"closed", "in_the_past"}:
         turn = turn.saying_text(message(data)).with_slots(preferred_date=None, preferred_time=None)
         return booking.advance(turn.remembering(free=None, offered=None), str(reason))

@@ -1,4 +1,5 @@
-"""Every scenario of the simulated phone against one running system, several calls at a time."""
+"""The scenarios of the simulated phone against one running system, several calls at a time: of every mechanism one in
+the ordinary run, all of them in the long one."""
 
 from __future__ import annotations
 
@@ -7,35 +8,49 @@ from pathlib import Path
 
 import pytest
 
+from infra.cli.simulating import target_of, twilio_for
+from infra.local.ordering import account
 from infra.local.simulate import Verdict, simulate
-from infra.simulators.scenario import load_scenario, scenario_names
-from tests.e2e.system import Running, running
+from infra.simulators.scenario import Scenario, load_scenario, scenario_names
+from tests.e2e.system import running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(400)]
 
 NEEDS_A_PERSON = {"typed"}
 ELSEWHERE = {"book_oil_change"}
-AT_ONCE = 4
+ORDINARY = {
+    *("backchannel", "barge_in", "change_of_mind", "cough", "cut_midway", "driver", "followup_complaint"),
+    *("hang_up_midway", "manager", "nobody_answers", "out_of_domain", "silent_caller", "slot_taken"),
+    *("withheld_number", "wrong_vin"),
+}
+AT_ONCE = 5
 
 
-async def all_of(ground: Running, names: list[str]) -> list[Verdict]:
+async def all_of(folder: Path, scenarios: list[Scenario]) -> list[Verdict]:
     limit = asyncio.Semaphore(AT_ONCE)
+    async with twilio_for(*scenarios) as twilio, running(folder, more=account(twilio) if twilio else {}) as ground:
+        target = target_of(ground.system, folder, twilio)
 
-    async def one(name: str) -> Verdict:
-        async with limit:
-            return await simulate(ground.target, load_scenario(name))
+        async def one(scenario: Scenario) -> Verdict:
+            async with limit:
+                return await simulate(target, scenario)
 
-    return await asyncio.gather(*(one(name) for name in names))
+        return await asyncio.gather(*map(one, scenarios))
 
 
-def test_every_scenario_goes_as_expected(tmp_path: Path) -> None:
-    names = [name for name in scenario_names() if name not in NEEDS_A_PERSON | ELSEWHERE]
-    assert len(names) >= 10
-
-    async def go() -> list[Verdict]:
-        async with running(tmp_path) as ground:
-            return await all_of(ground, names)
-
-    verdicts = asyncio.run(go())
+def check(folder: Path, names: set[str]) -> None:
+    verdicts = asyncio.run(all_of(folder, [load_scenario(name) for name in sorted(names)]))
     wrong = {verdict.scenario: (list(verdict.failures), list(verdict.turns)) for verdict in verdicts if not verdict.ok}
     assert wrong == {}
+
+
+def test_scenarios_go_as_expected(tmp_path: Path) -> None:
+    check(tmp_path, ORDINARY)
+
+
+@pytest.mark.long
+def test_all_the_other_scenarios_go_as_expected(tmp_path: Path) -> None:
+    names = set(scenario_names()) - NEEDS_A_PERSON - ELSEWHERE
+    assert len(names) >= 20
+    assert names > ORDINARY
+    check(tmp_path, names - ORDINARY)

@@ -68,5 +68,5 @@ def test_out_of_domain_is_marked() -> None:
 
 
 def test_an_unknown_clip_names_the_known() -> None:
-    with pytest.raises(KeyError, match="no clip 'x' in voice 'rms'; there are: noise/cough, rms/goodbye"):
+    with pytest.raises(KeyError, match="no clip 'x' in voice 'rms'; there are: noise/cough, rms/at_three"):
         clips.load("x", "rms")

@@ -10,6 +10,7 @@ from infra.simulators.expect import Appointment, Expect
 from infra.simulators.fields import ScenarioError
 from infra.simulators.scenario import (
     AfterAssistant,
+    Aside,
     AtOnce,
     Cut,
     HangUp,
@@ -38,6 +39,8 @@ PROMISED = {
     "manager",
     "out_of_domain",
     "silent_caller",
+    *("angry", "busy", "driver", "followup_complaint", "followup_happy", "never_mind", "new_caller", "nobody_answers"),
+    *("other_day", "reminder", "reminder_cancel", "slot_taken", "voicemail", "withheld_number", "wrong_vin"),
 }
 
 
@@ -77,6 +80,8 @@ def test_every_kind_of_step() -> None:
         {"hangup": True},
         {"cut": True},
         {"cut": {"resume": True}},
+        {"type": "hello"},
+        {"meanwhile": "take_slot"},
     ]
     assert parse_scenario({"steps": steps, "quiet_ms": 700}, name="s").steps == (
         Step(Say("x"), AtOnce()),
@@ -91,6 +96,8 @@ def test_every_kind_of_step() -> None:
         Step(HangUp()),
         Step(Cut()),
         Step(Cut(resume=True)),
+        Step(Aside("type", "hello")),
+        Step(Aside("meanwhile", "take_slot")),
     )
 
 
@@ -107,6 +114,10 @@ def test_every_expectation() -> None:
         "interrupted": False,
         "intent": "book",
         "digits": "1",
+        "flow": "driver_check",
+        "reason": "anger",
+        "answered_by": "human",
+        "slots": {"outcome": "reported"},
         "ended_by": ["caller"],
         "clears": {"min": 1},
         "violations": 2,
@@ -122,6 +133,10 @@ def test_every_expectation() -> None:
         interrupted=False,
         intent="book",
         digits="1",
+        flow="driver_check",
+        reason="anger",
+        answered_by="human",
+        slots={"outcome": "reported"},
         ended_by=("caller",),
         clears=(1, 1_000_000),
         violations=2,
@@ -150,6 +165,12 @@ def test_every_expectation() -> None:
         ({"steps": [], "deadlin_s": 3}, "unknown: deadlin_s"),
         ({"steps": [], "quiet_ms": 1.5}, "whole number"),
         ({"steps": [], "expect": {"heard": [True]}}, "list of texts"),
+        ({"steps": [], "expect": {"slots": {"outcome": True}}}, "slots is a mapping of texts"),
+        ({"steps": [], "placed": {}}, "placed: flow is missing"),
+        ({"steps": [], "placed": {"flow": "f", "variables": []}}, "variables is a mapping"),
+        ({"steps": [], "placed": {"flow": "f", "answered_by": "a cat"}}, "human, machine, nobody, busy"),
+        ({"steps": [], "placed": {"flow": "f", "to": "+1"}}, "unknown: to"),
+        ({"steps": [], "has_appointment": {"day": "x"}}, "unknown: day"),
         ({"steps": [], "expect": {"appointment": {"day": "x"}}}, "unknown: day"),
     ],
 )
@@ -159,7 +180,7 @@ def test_what_is_wrong_is_said_and_where(data: object, what: str) -> None:
 
 
 def test_unknown_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"no scenario 'nope'; there are: ask_hours"):
+    with pytest.raises(ScenarioError, match=r"no scenario 'nope'; there are: angry, ask_hours"):
         load_scenario("nope")
     broken = tmp_path / "broken.yaml"
     broken.write_text("steps: [")

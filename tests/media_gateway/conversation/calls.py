@@ -33,6 +33,7 @@ class Book:
 
     fails: int = 0
     taken: set[tuple[str, str]] = field(default_factory=set)
+    alternatives: tuple[str, ...] = TIMES
     full: set[str] = field(default_factory=set)
     booked: list[Mapping[str, Any]] = field(default_factory=list)
     appointments: list[Mapping[str, Any]] = field(default_factory=lambda: [APPOINTMENT])
@@ -56,7 +57,7 @@ class Book:
             return False, {
                 "reason": "slot_taken",
                 "message": "That time was just taken.",
-                "alternatives": [one for one in TIMES if one != slot[1]],
+                "alternatives": [one for one in self.alternatives if one != slot[1]],
             }
         self.booked.append(arguments)
         return True, {"appointment_id": "a1", **arguments}

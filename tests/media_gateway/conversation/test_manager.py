@@ -157,6 +157,14 @@ def test_a_taken_slot_leads_to_its_alternatives() -> None:
     assert [one["time"] for one in book.booked] == ["15:00"]
 
 
+def test_a_time_that_is_free_may_be_asked_for_though_it_was_not_among_the_alternatives() -> None:
+    book = Book(taken={("2026-11-21", "09:00")}, alternatives=("09:30", "10:00"))
+    turns = talk("inbound_new", "oil change tomorrow at nine", "yes", "three in the afternoon", "yes", book=book)
+    assert "nine thirty or ten in the morning" in turns[2]["say"]
+    assert turns[3]["state"] == "confirmation"
+    assert [one["time"] for one in book.booked] == ["15:00"]
+
+
 def test_a_day_that_is_full_is_passed_over_for_the_earliest() -> None:
     turn = talk("inbound_new", "oil change as soon as possible", book=Book(full={"2026-11-20", "2026-11-21"}))[-1]
     assert turn["slots"]["preferred_date"] == "2026-11-23"

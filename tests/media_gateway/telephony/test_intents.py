@@ -27,7 +27,7 @@ async def opened(kind: str, folder: Path, emulator: str | None) -> AsyncIterator
     store: DocumentStore = (
         FirestoreStore(f"demo-{uuid4().hex[:8]}", emulator_host=emulator)
         if kind == "firestore"
-        else EmbeddedStore(folder / "callboard.db")
+        else EmbeddedStore(folder / "callboard.db", clock=lambda: NOON)
     )
     try:
         yield store
