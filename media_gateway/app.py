@@ -26,6 +26,7 @@ from media_gateway.auth.gate import Bootstrap, Gate
 from media_gateway.auth.login import DemoLogin, Login
 from media_gateway.auth.passwords import Passwords
 from media_gateway.auth.tokens import Tokens
+from media_gateway.browser_voice.socket import VoiceSocket
 from media_gateway.dashboard import openapi
 from media_gateway.dashboard.about import about
 from media_gateway.dashboard.access import AccessRoutes, Guard
@@ -195,6 +196,11 @@ def open_bus(settings: Settings) -> Bus:
     return EmbeddedBus(database(settings))
 
 
+def flow_names(settings: Settings) -> set[str]:
+    """The flows that calls may ask for."""
+    return {path.stem for path in (settings.callboard_flows_dir or FLOWS).glob("*.yaml")}
+
+
 def database(settings: Settings) -> Path:
     """The one file of the embedded store and bus; its folder is made if need be. Raises SettingsError."""
     try:
@@ -242,7 +248,20 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
         factory=gateway.session,
         limits=limits,
     )
-    return [*webhooks.routes(), *handoffs.routes(), WebSocketRoute(media_stream.PATH, stream.serve)]
+    voice = VoiceSocket(
+        connections=gateway.connections,
+        journal=core.journal,
+        hub=core.hub,
+        sessions=gateway.sessions,
+        factory=gateway.session,
+        flows=lambda: flow_names(core.settings),
+    )
+    return [
+        *webhooks.routes(),
+        *handoffs.routes(),
+        WebSocketRoute(media_stream.PATH, stream.serve),
+        WebSocketRoute("/ws/voice", voice.serve),
+    ]
 
 
 def _dashboard_routes(
@@ -265,7 +284,7 @@ def _dashboard_routes(
         demo_call=demo_call,
     )
     transcriptions = TranscriptionsSocket(connections, core.hub, core.journal)
-    events = EventsSocket(connections, core.hub, core.journal)
+    events = EventsSocket(connections, core.hub, core.journal, browser_voice=settings.enable_webrtc_broadcast)
     listen = ListenSocket(connections, core.journal, gateway.sessions)
     return [
         *access.routes(),
@@ -284,7 +303,6 @@ def _dashboard_routes(
 def _outbound(core: Core, guard: Guard) -> Outbound:
     settings = core.settings
     twilio, missing = twilio_of(settings, core.closing)
-    folder = settings.callboard_flows_dir or FLOWS
     return Outbound(
         journal=core.journal,
         store=core.store,
@@ -297,7 +315,7 @@ def _outbound(core: Core, guard: Guard) -> Outbound:
         ),
         base_url=settings.base_url,
         countries=settings.call_countries,
-        flows=lambda: {path.stem for path in folder.glob("*.yaml")},
+        flows=lambda: flow_names(settings),
         twilio=twilio,
         from_number=settings.twilio_phone_number or "",
         missing=missing,

@@ -25,6 +25,7 @@ from media_gateway.tools.alerts import Alerter, log_only
 from media_gateway.tools.customers import CachedLookup, caller_lookup
 from media_gateway.tools.router import Router
 from media_gateway.tools.services import Services
+from media_gateway.voice.audience import Contained
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
@@ -96,7 +97,7 @@ async def build_sessions(core: Core) -> SessionFactory:
     draft = Parts(
         journal=core.journal,
         store=core.store,
-        audience=core.hub,
+        audience=Contained(core.hub),
         engines=engines,
         choose=choose,
         tools=tools,

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -83,6 +83,27 @@ class Connection:
                 await self.close(BAD_MESSAGE, "not a command")
                 return
             if command["type"] == "ping":
+                await self.send({"type": "pong"})
+            else:
+                yield command
+
+    async def frames(self, most: int) -> AsyncGenerator[bytes | dict[str, Any], None]:
+        """Like `commands`, with sound among them: binary frames of at most `most` bytes."""
+        if self._first is not None and self._first["type"] not in _GREETINGS:
+            yield dict(self._first)
+        while True:
+            try:
+                message = await self._ws.receive()
+                sound = message.get("bytes")
+                command = None if sound is not None else parse(message)
+            except WebSocketDisconnect:
+                return
+            if sound is not None and len(sound) <= most:
+                yield sound
+            elif command is None:
+                await self.close(BAD_MESSAGE, "neither a command nor sound that is short enough")
+                return
+            elif command["type"] == "ping":
                 await self.send({"type": "pong"})
             else:
                 yield command

@@ -21,11 +21,15 @@ class Ids:
     call_sid: str | None
     conversation_id: str | None
     caller: str | None = None
+    """Their number, or who is logged in where the caller is a browser."""
+    browser: bool = False
 
     @classmethod
     def of(cls, call: Call) -> Ids:
         """A call that a vendor hosts may have no CallSid of its own; clients then know it by its call id."""
-        return cls(call.call_sid or call.call_id, call.conversation_id, call.caller_phone)
+        browser = call.metadata.get("source") == "browser"
+        caller = call.metadata.get("user") if browser else call.caller_phone
+        return cls(call.call_sid or call.call_id, call.conversation_id, caller, browser)
 
 
 def transcription_message(

@@ -71,6 +71,30 @@ class Calls:
         return self._metrics[event.call_id]
 
 
+class GlobalEncoder:
+    """From events to the messages of the global stream, each durable one once."""
+
+    def __init__(self, connections: Connections, journal: Journal, org: str, *, browser_voice: bool = True) -> None:
+        self._connections, self._journal, self._org = connections, journal, org
+        self._browser_voice = browser_voice
+        self._calls = Calls(journal)
+
+    async def message(self, event: Event | LiveEvent) -> dict[str, Any] | None:
+        """None for an event that was told before, or is of a browser's call where those are kept off the stream."""
+        if not self._calls.is_news(event):
+            return None
+        ids = await self._calls.ids(event)
+        if ids.browser and not self._browser_voice:
+            return None
+        extra: Mapping[str, Any] | None = None
+        if isinstance(event, Event) and event.type is EventType.TURN_METRICS:
+            numbers = await self._calls.metrics(event)
+            extra = numbers.to_dict(await self._connections.conversations(self._org))
+        elif event.type is EventType.CALL_COMPLETED:
+            extra = {"call_data": await _whole(self._journal, event)}
+        return global_message(event, ids, extra)
+
+
 class TranscriptionsSocket:
     """`{"type": "subscribe", "call_sid" | "conversation_id": id}`, as often as wanted; the call may come later."""
 
@@ -117,10 +141,12 @@ class TranscriptionsSocket:
 
 
 class EventsSocket:
-    """Everything that happens in the organisation, from now on; nothing needs to be asked for."""
+    """Everything that happens in the organisation, from now on; nothing needs to be asked for. Without
+    `browser_voice`, the calls of browsers are left out."""
 
-    def __init__(self, connections: Connections, hub: Hub, journal: Journal) -> None:
+    def __init__(self, connections: Connections, hub: Hub, journal: Journal, *, browser_voice: bool = True) -> None:
         self._connections, self._hub, self._journal = connections, hub, journal
+        self._browser_voice = browser_voice
 
     async def serve(self, ws: WebSocket) -> None:
         """One connection."""
@@ -147,19 +173,12 @@ class EventsSocket:
                 watch.cancel()
 
     async def _watch(self, peer: Connection, events: Subscription) -> None:
-        org = peer.principal.org
-        calls = Calls(self._journal)
+        encoder = GlobalEncoder(self._connections, self._journal, peer.principal.org, browser_voice=self._browser_voice)
         async with peer.guard():
             async for event in events:
-                if not calls.is_news(event):
-                    continue
-                extra: Mapping[str, Any] | None = None
-                if isinstance(event, Event) and event.type is EventType.TURN_METRICS:
-                    numbers = await calls.metrics(event)
-                    extra = numbers.to_dict(await self._connections.conversations(org))
-                elif event.type is EventType.CALL_COMPLETED:
-                    extra = {"call_data": await _whole(self._journal, event)}
-                await peer.send(global_message(event, await calls.ids(event), extra))
+                message = await encoder.message(event)
+                if message is not None:
+                    await peer.send(message)
             await _ended(peer, events.reason)
 
 

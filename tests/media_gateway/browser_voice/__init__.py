@@ -1,0 +1,1 @@
+"""The microphone of a browser as a caller."""
