@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from functions import elevenlabs_record, twilio_record
+from functions.baggage import Lost, file_of, opened
 from functions.outcome import Completion, Outcome, Unusable
+from realtime.blobs.port import Blobs, BlobsUnavailable
 from realtime.bus.envelope import Malformed, open_push
 from realtime.bus.port import BusMessage
 from realtime.call import Call
@@ -18,7 +20,7 @@ from realtime.clock import Clock, iso, utcnow
 from realtime.events import Event
 from realtime.journal import Journal, Plan
 from realtime.record import own_record
-from realtime.stores.port import DocumentStore, Put
+from realtime.stores.port import DocumentStore, Put, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +48,14 @@ class Applier:
         clock: Clock = utcnow,
         retention_days: int = 30,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        blobs: Blobs | None = None,
     ) -> None:
         self._journal = journal
         self._store = store
         self._clock = clock
         self._retention = timedelta(days=retention_days)
         self._sleep = sleep
+        self._blobs = blobs
 
     async def receive(self, body: object, raw: str) -> str:
         """Deal with a delivery; the word says how: `applied`, `parked` or `kept_aside`. All three are final.
@@ -64,13 +68,28 @@ class Applier:
         except Malformed as error:
             return await self._keep_aside(raw, str(error))
         try:
-            return await self.apply(message)
-        except Unusable as error:
+            whole = await asyncio.to_thread(opened, message, self._blobs)
+            how = await self.apply(whole)
+            await self._drop_file(message)
+            return how
+        except BlobsUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        except (Unusable, Lost) as error:
             return await self._keep_aside(raw, str(error), message)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             # Of a shape that the mapping or the store does not take: delivering it again would end the same way.
             log.exception("news_unusable", extra={"news": message.id})
             return await self._keep_aside(raw, f"{type(error).__name__}: {error}", message)
+
+    async def _drop_file(self, message: BusMessage) -> None:
+        """The call has what lay in the file. If it cannot be deleted now, it expires."""
+        name = file_of(message)
+        if name is None or self._blobs is None:
+            return
+        try:
+            await asyncio.to_thread(self._blobs.delete, name)
+        except BlobsUnavailable as error:
+            log.warning("file_not_deleted", extra={"news": message.id, "why": str(error)})
 
     async def apply(self, message: BusMessage) -> str:
         """`applied` or `parked`. Raises Unusable, StoreUnavailable, Conflict."""

@@ -38,7 +38,7 @@ def apply_call_event(request: flask.Request) -> Answer:
         return "This takes a POST of a Pub/Sub push.\n", 405
     try:
         settings = Settings.of(os.environ)
-        check(request, settings.push_token)
+        check(request, settings)
     except NotAllowed as error:
         log.warning("push_refused", extra={"why": str(error)})
         return "This takes pushes of the bus only.\n", error.status

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.baggage import IN_FILE
 from realtime.bus.port import BusMessage
 from realtime.clock import iso
 from realtime.paths import is_id
 
 SOURCE = "elevenlabs"
-AUDIO = "post_call_audio"
 
 
 class NotAnEnvelope(ValueError):
@@ -38,7 +38,8 @@ def news(payload: object, *, body: bytes, now: datetime) -> BusMessage:
         identity = hashlib.sha256(body).hexdigest()
     else:
         identity = hashlib.sha256(f"{kind}\n{conversation}\n{stamp}".encode()).hexdigest()
-    return BusMessage(identity, SOURCE, kind, keys(data), _moment(stamp, now), _portable(kind, data))
+    told = {name: value for name, value in data.items() if name != IN_FILE}  # that word is ours
+    return BusMessage(identity, SOURCE, kind, keys(data), _moment(stamp, now), told)
 
 
 def keys(data: Mapping[str, Any]) -> dict[str, str]:
@@ -56,15 +57,6 @@ def keys(data: Mapping[str, Any]) -> dict[str, str]:
         or client.get("user_id"),
     }
     return {name: value for name, value in found.items() if isinstance(value, str) and is_id(value)}
-
-
-def _portable(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Audio does not go over the bus: what is left says that there is some, to be fetched from the vendor."""
-    if kind != AUDIO:
-        return dict(data)
-    audio = data.get("full_audio")
-    kept = {name: value for name, value in data.items() if name != "full_audio"}
-    return {**kept, "audio_bytes": len(audio) * 3 // 4 if isinstance(audio, str) else None}
 
 
 def _moment(stamp: object, now: datetime) -> str:

@@ -117,10 +117,12 @@ def _failure(call: Call, message: BusMessage) -> Outcome:
 
 
 def _audio(call: Call, message: BusMessage) -> Outcome:
+    kept = as_object(message.data.get("audio"))
     pointer = {
         "source": "elevenlabs",
         "conversation_id": message.keys.get("conversation_id"),
-        "bytes": message.data.get("audio_bytes"),
+        "bytes": kept.get("bytes", message.data.get("audio_bytes")),
+        **{name: kept[name] for name in ("name", "content_type") if name in kept},
     }
     if call.metadata.get("audio") == pointer:
         return None

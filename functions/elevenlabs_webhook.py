@@ -11,11 +11,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from functions.baggage import without_audio
 from functions.body import BodyTooLarge, read_body
 from functions.elevenlabs_news import NotAnEnvelope, news
-from functions.publisher import publisher
+from functions.files import files
+from functions.publisher import publish
 from functions.settings import Misconfigured, Settings
 from functions.signature import HEADER, BadSignature, read
+from realtime.blobs.port import BlobsUnavailable
 from realtime.bus.port import PublishFailed, TooLarge
 from realtime.clock import utcnow
 
@@ -38,7 +41,7 @@ def elevenlabs_webhook(request: flask.Request) -> Answer:
         settings = Settings.of(os.environ)
         body = _verified(request, settings.webhook_secret)
         message = news(_parsed(body), body=body, now=utcnow())
-        publisher(settings).publish(message)
+        publish(without_audio(message, files(settings)), settings)
     except BadSignature as error:
         log.warning("webhook_refused", extra={"why": str(error)})
         return _error(401, "bad_signature", f"Not accepted: {error}.", "Sign with the secret of this webhook.")
@@ -48,7 +51,7 @@ def elevenlabs_webhook(request: flask.Request) -> Answer:
         return _error(400, "bad_request", f"Not a webhook: {error}.", "Send {type, event_timestamp, data}.")
     except (ValueError, RecursionError):
         return _error(400, "bad_request", "The body is not JSON.", "Send {type, event_timestamp, data}.")
-    except (PublishFailed, Misconfigured) as error:
+    except (PublishFailed, BlobsUnavailable, Misconfigured) as error:
         log.error("webhook_not_published", extra={"why": str(error)})
         return _error(503, "unavailable", "The news could not be kept.", "Send it again.")
     log.info("webhook_published", extra={"news": message.id, "kind": message.type, **message.keys})

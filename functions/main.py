@@ -15,6 +15,7 @@ import functions_framework  # noqa: E402
 from functions import apply_call_event as _applier  # noqa: E402
 from functions import elevenlabs_personalize as _personalize  # noqa: E402
 from functions import elevenlabs_webhook as _webhook  # noqa: E402
+from functions import reconcile_conversations as _reconcile  # noqa: E402
 from functions import schedule_reminders as _reminders  # noqa: E402
 from functions.logs import configure  # noqa: E402
 
@@ -24,3 +25,4 @@ elevenlabs_webhook = functions_framework.http(_webhook.elevenlabs_webhook)
 elevenlabs_personalize = functions_framework.http(_personalize.elevenlabs_personalize)
 apply_call_event = functions_framework.http(_applier.apply_call_event)
 schedule_reminders = functions_framework.http(_reminders.schedule_reminders)
+reconcile_conversations = functions_framework.http(_reconcile.reconcile_conversations)

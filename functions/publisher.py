@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from functions.baggage import in_file
+from functions.files import files
 from functions.settings import Settings
-from realtime.bus.port import PublishFailed
+from realtime.bus.port import BusMessage, PublishFailed, TooLarge
 from realtime.bus.rest import Publisher, RestPublisher
 
 _lock = threading.Lock()
@@ -18,6 +20,18 @@ def publisher(settings: Settings) -> Publisher:
         if settings not in _publishers:
             _publishers[settings] = _open(settings)
         return _publishers[settings]
+
+
+def publish(message: BusMessage, settings: Settings) -> None:
+    """Returns when the bus has it. News that no bus takes lies in a file then. Raises PublishFailed, BlobsUnavailable,
+    Misconfigured."""
+    try:
+        publisher(settings).publish(message)
+    except TooLarge:
+        blobs = files(settings)
+        if blobs is None:
+            raise
+        publisher(settings).publish(in_file(message, blobs))
 
 
 def close_all() -> None:

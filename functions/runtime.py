@@ -55,11 +55,12 @@ class Runtime:
     @staticmethod
     async def _build(settings: Settings) -> tuple[DocumentStore, Journal, Applier]:
         from functions.applier import Applier
+        from functions.files import files
         from realtime.journal import Journal
 
         store = await asyncio.to_thread(_store, settings)
         journal = Journal(store, retention_days=settings.retention_days)
-        return store, journal, Applier(journal, store, retention_days=settings.retention_days)
+        return store, journal, Applier(journal, store, retention_days=settings.retention_days, blobs=files(settings))
 
 
 def _store(settings: Settings) -> DocumentStore:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+GOOGLE_CERTS = "https://www.googleapis.com/oauth2/v1/certs"
+
 
 class Misconfigured(Exception):
     """The environment does not say what it must; the text names the variable and what to set it to."""
@@ -26,6 +28,12 @@ class Settings:
     on_cloud_run: bool = False
     webhook_secret: str = field(default="", repr=False)
     push_token: str = field(default="", repr=False)
+    push_audience: str = ""
+    push_account: str = ""
+    push_certs_url: str = GOOGLE_CERTS
+    audio_bucket: str = ""
+    elevenlabs_key: str = field(default="", repr=False)
+    elevenlabs_url: str = "https://api.elevenlabs.io"
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
@@ -44,6 +52,12 @@ class Settings:
             on_cloud_run="K_SERVICE" in environ,
             webhook_secret=environ.get("ELEVENLABS_WEBHOOK_SECRET", ""),
             push_token=environ.get("CALLBOARD_PUSH_TOKEN", ""),
+            push_audience=environ.get("CALLBOARD_PUSH_AUDIENCE", ""),
+            push_account=environ.get("CALLBOARD_PUSH_ACCOUNT", ""),
+            push_certs_url=environ.get("CALLBOARD_PUSH_CERTS_URL") or GOOGLE_CERTS,
+            audio_bucket=environ.get("CALLBOARD_AUDIO_BUCKET", ""),
+            elevenlabs_key=environ.get("ELEVENLABS_API_KEY", ""),
+            elevenlabs_url=(environ.get("ELEVENLABS_BASE_URL") or "https://api.elevenlabs.io").rstrip("/"),
         )
 
     def require(self, variable: str, chosen: str, google: str) -> None:

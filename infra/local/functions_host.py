@@ -22,7 +22,13 @@ from werkzeug.serving import make_server
 from infra.local.child import exit_with_parent
 
 SOURCE = Path(__file__).resolve().parents[2] / "functions" / "main.py"
-ENTRY_POINTS = ("elevenlabs_webhook", "elevenlabs_personalize", "apply_call_event", "schedule_reminders")
+ENTRY_POINTS = (
+    "elevenlabs_webhook",
+    "elevenlabs_personalize",
+    "apply_call_event",
+    "schedule_reminders",
+    "reconcile_conversations",
+)
 
 
 def root(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -43,8 +49,8 @@ def rooted(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]
 
 
 def at_home(app: Callable[..., Iterable[bytes]], public: str = "") -> Callable[..., Iterable[bytes]]:
-    """For our bus only: it calls this machine by a loopback name, or by the host of `public`. A page in a browser here
-    that has pointed a name of its own at 127.0.0.1 says that name."""
+    """For our bus and our schedule only: they call this machine by a loopback name, or by the host of `public`. A page
+    in a browser here that has pointed a name of its own at 127.0.0.1 says that name."""
     homes = {"127.0.0.1", "localhost", "::1", urlsplit(public).hostname} - {None}
 
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -66,7 +72,8 @@ def _host(header: str) -> str | None:
 def application() -> DispatcherMiddleware:
     """All entry points behind one WSGI application."""
     apps = {f"/{name}": rooted(functions_framework.create_app(name, str(SOURCE))) for name in ENTRY_POINTS}
-    apps["/apply_call_event"] = at_home(apps["/apply_call_event"], os.environ.get("PUBLIC_BASE_URL", ""))
+    for name in ("/apply_call_event", "/reconcile_conversations"):
+        apps[name] = at_home(apps[name], os.environ.get("PUBLIC_BASE_URL", ""))
     return DispatcherMiddleware(root, apps)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from functions import publisher, runtime
+from functions import files, publisher, runtime
 from tests.functions.apps import SECRET
 
 
@@ -20,6 +20,9 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "PUBSUB_EMULATOR_HOST",
         "CALLBOARD_RETENTION_DAYS",
         "CALLBOARD_PUSH_TOKEN",
+        "CALLBOARD_PUSH_AUDIENCE",
+        "CALLBOARD_PUSH_ACCOUNT",
+        "CALLBOARD_AUDIO_BUCKET",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ELEVENLABS_WEBHOOK_SECRET", SECRET)
@@ -29,3 +32,4 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "callboard.db"
     runtime.close_all()
     publisher.close_all()
+    files.close_all()

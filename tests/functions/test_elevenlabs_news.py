@@ -27,10 +27,10 @@ def test_the_id_is_that_of_the_news_and_the_data_is_whole() -> None:
     assert len({message.id, *(news(other, body=b"", now=NOW).id for other in others)}) == 4
 
 
-def test_audio_is_left_behind() -> None:
-    data = {"agent_id": "a", "conversation_id": "conv_1", "full_audio": "A" * 4000}
-    message = news({"type": "post_call_audio", "event_timestamp": 1, "data": data}, body=b"", now=NOW)
-    assert message.data == {"agent_id": "a", "conversation_id": "conv_1", "audio_bytes": 3000}
+def test_the_word_for_data_in_a_file_is_ours_alone() -> None:
+    data = {"conversation_id": "conv_1", "callboard_in_file": {"name": "news/x.json"}, "a": 1}
+    message = news({"type": "post_call_transcription", "event_timestamp": 1, "data": data}, body=b"", now=NOW)
+    assert message.data == {"conversation_id": "conv_1", "a": 1}
 
 
 @pytest.mark.parametrize(

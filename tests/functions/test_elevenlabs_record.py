@@ -116,11 +116,11 @@ def test_audio_is_a_pointer_on_the_head() -> None:
     audio = {
         "type": "post_call_audio",
         "event_timestamp": 1,
-        "data": {"conversation_id": "conv_1", "full_audio": "AAAA"},
+        "data": {"conversation_id": "conv_1", "audio": {"name": "audio/conv_1-0.mp3", "bytes": 3}},
     }
     found = outcome(replace(CALL, metadata={"driver": "7"}), message(audio))
     assert isinstance(found, Plan)
-    pointer = {"source": "elevenlabs", "conversation_id": "conv_1", "bytes": 3}
+    pointer = {"source": "elevenlabs", "conversation_id": "conv_1", "bytes": 3, "name": "audio/conv_1-0.mp3"}
     assert found.change == {"metadata": {"driver": "7", "audio": pointer}}
     assert found.drafts == ()
     assert outcome(replace(CALL, metadata={"audio": pointer}), message(audio)) is None
