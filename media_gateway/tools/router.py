@@ -20,6 +20,7 @@ import pkgutil
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, get_type_hints, overload
 
 import structlog
@@ -52,15 +53,18 @@ class Tool:
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        """As Chat Completions take it."""
-        parameters = self.arguments.model_json_schema()
-        parameters.pop("title", None)
-        for one in parameters.get("properties", {}).values():
-            one.pop("title", None)
-        return {
-            "type": "function",
-            "function": {"name": self.name, "description": self.description, "parameters": parameters},
-        }
+        """As Chat Completions take it; the same object every time."""
+        return _schema(self)
+
+
+@lru_cache(maxsize=256)
+def _schema(of: Tool) -> Mapping[str, Any]:
+    """Made once: every turn of every call asks for it."""
+    parameters = of.arguments.model_json_schema()
+    parameters.pop("title", None)
+    for one in parameters.get("properties", {}).values():
+        one.pop("title", None)
+    return {"type": "function", "function": {"name": of.name, "description": of.description, "parameters": parameters}}
 
 
 @overload

@@ -111,11 +111,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """The model asks for a tool. `call_id` is the model's own id, of no meaning beyond the history."""
+    """The model asks for a tool. `call_id` is the model's own id, of no meaning beyond the history. With a `problem`
+    it cannot be run (no such tool, arguments that are none): the model is told, and nothing happens."""
 
     call_id: str
     name: str
     arguments: Mapping[str, Any]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,18 @@ class Usage:
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoodIn:
+    """The first choice failed (`kind` and `detail` as in ProviderFault), and `by` answers in its place."""
+
+    kind: str
+    detail: str
+    by: str
+
+
+Thinking = TextDelta | ToolRequest | Usage | StoodIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +167,7 @@ class Mind(Protocol):
 
     name: str
 
-    def think(self, thought: Thought) -> AsyncIterator[TextDelta | ToolRequest | Usage]:
+    def think(self, thought: Thought) -> AsyncIterator[Thinking]:
         """Streams; closing the iterator cancels the request for real. Raises ProviderFault."""
 
 
