@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     openai_model: str = "gpt-6-luna"
+    openai_model_standin: str | None = None
+    """Answers when the first model does not."""
+    openai_reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "model"] = "none"
+    """How long it thinks before it speaks; `model`: nothing is said about that (some models know no such option)."""
     elevenlabs_api_key: SecretStr | None = None
     elevenlabs_base_url: str = "https://api.elevenlabs.io"
     elevenlabs_agent_id: str | None = None
