@@ -39,6 +39,8 @@ from media_gateway.dashboard.page import Page
 from media_gateway.dashboard.people import People
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
+from media_gateway.dashboard.v1.cursor import Cursors
+from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings, SettingsError
@@ -285,6 +287,7 @@ def _dashboard_routes(
     )
     transcriptions = TranscriptionsSocket(connections, core.hub, core.journal)
     events = EventsSocket(connections, core.hub, core.journal, browser_voice=settings.enable_webrtc_broadcast)
+    v1 = V1Socket(connections, core.hub, core.journal, tokens, Cursors(settings.jwt_keys))
     listen = ListenSocket(connections, core.journal, gateway.sessions)
     return [
         *access.routes(),
@@ -295,6 +298,7 @@ def _dashboard_routes(
         *_hosted_calls(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
         WebSocketRoute("/ws/events", events.serve),
+        WebSocketRoute("/ws/v1", v1.serve),
         WebSocketRoute("/api/v1/calls/{call_id}/listen", listen.serve),
         *Page(base_url=settings.base_url).routes(),
     ]

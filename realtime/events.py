@@ -101,10 +101,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """A moment of the live lane, in process only. `n` grows by one per call and instance."""
+    """A moment of the live lane. `n` grows by one per call and `live_epoch`; a new epoch starts at 1."""
 
     call_id: str
     n: int
     type: LiveType
     ts: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    live_epoch: str = ""

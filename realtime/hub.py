@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from secrets import token_hex
 from typing import Any, Protocol, TypeVar
 
 from realtime.backoff import Random, delay
 from realtime.call import Call
 from realtime.events import Event, LiveEvent, LiveType
-from realtime.mailbox import Subscription
+from realtime.mailbox import Mailbox, Subscription
 from realtime.stores.port import FeedState, HeadFeed
 from realtime.subscription import (
     START,
@@ -66,7 +67,7 @@ class Log(Protocol):
 class _Watcher:
     """A subscription with what the hub keeps for it."""
 
-    mailbox: Subscription
+    mailbox: Mailbox
     cursor: Cursor | None = START
     """Where it starts in a call; None = not known before the store has been asked."""
     rooms: dict[str, int] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class _Known:
     head: Head
     touched: float
     moments: int = 0
+    live_epoch: str = field(default_factory=lambda: token_hex(4))
 
 
 class Hub:
@@ -111,11 +113,13 @@ class Hub:
         self._backoff = backoff
         self._rand = rand
         self.state = FeedState.CONNECTING
+        self.on_state: list[Callable[[FeedState], None]] = []
+        """Told when the state changes."""
         self.poisoned = 0
         """Heads that could not be read and were stepped over."""
         self._ids = 0
         self._watchers: dict[int, _Watcher] = {}
-        self._by_mailbox: dict[Subscription, int] = {}
+        self._by_mailbox: dict[Mailbox, int] = {}
         self._waiting: dict[str, set[int]] = {}
         self._all: set[int] = set()
         self._calls: dict[str, _Known] = {}
@@ -137,9 +141,15 @@ class Hub:
         """
         if isinstance(since, int):
             since = Cursor(since)
+        mailbox = Subscription(key, org, limit=self._max_queue, on_close=self.leave)
+        self.attach(mailbox, since or (START if replay else None))
+        return mailbox
+
+    def attach(self, mailbox: Mailbox, cursor: Cursor | None = None) -> None:
+        """The same for a mailbox of the caller's own. Without a cursor, `mailbox.start` says where it begins (`*`:
+        from now on)."""
         self._ids += 1
-        mailbox = Subscription(key, org, limit=self._max_queue, on_close=self._closed)
-        cursor = since or (START if replay else None)
+        key, org = mailbox.key, mailbox.org
         watcher = self._watchers[self._ids] = _Watcher(mailbox, cursor)
         self._by_mailbox[mailbox] = me = self._ids
         self._watched.set()
@@ -153,7 +163,6 @@ class Hub:
             if cursor is not None:
                 self._waiting.setdefault(key, set()).add(me)
             self._later(lambda: self._begin(me))
-        return mailbox
 
     @property
     def subscriptions(self) -> Mapping[str, int]:
@@ -198,7 +207,7 @@ class Hub:
         if known is None or room is None:
             return
         known.moments += 1
-        moment = LiveEvent(call_id, known.moments, type_, ts, data)
+        moment = LiveEvent(call_id, known.moments, type_, ts, data, known.live_epoch)
         for id in room.receivers:
             self._watchers[id].mailbox.put_live(moment)
 
@@ -225,7 +234,7 @@ class Hub:
             self._group = None
             for mailbox in list(self._by_mailbox):
                 mailbox.end(Ended.CLOSED)
-                self._closed(mailbox)
+                self.leave(mailbox)
 
     async def _nobody(self) -> None:
         """Until nobody has watched for `linger` seconds."""
@@ -245,7 +254,11 @@ class Hub:
             await self._pause(attempt)
 
     def _feed_state(self, state: FeedState) -> None:
+        changed = state is not self.state
         self.state = state
+        if changed:
+            for told in self.on_state:
+                told(state)
 
     async def _sweeping(self) -> None:
         while True:
@@ -278,7 +291,9 @@ class Hub:
         if call is not None and call.org != watcher.mailbox.org:
             call = None
         if watcher.cursor is None:
-            watcher.cursor = Cursor(call.seq, call.epoch) if call else START
+            watcher.cursor = watcher.mailbox.start(call)
+            if me not in self._watchers:
+                return
         if not watcher.rooms:
             self._waiting.setdefault(key, set()).add(me)
         if call is not None:
@@ -318,8 +333,8 @@ class Hub:
         cursor = watcher.cursor if once else Cursor(watcher.cursors.get(head.call_id, 0))
         self._step(head.call_id, Joined(me, cursor, once))
 
-    def _closed(self, mailbox: Subscription) -> None:
-        """A subscription is over: it has no place here any more."""
+    def leave(self, mailbox: Mailbox) -> None:
+        """A subscription is over: it has no place here any more. Safe to call twice."""
         me = self._by_mailbox.pop(mailbox, None)
         if me is None:
             return
@@ -378,7 +393,7 @@ class Hub:
                 watcher = self._watchers.get(id)
                 if watcher:
                     watcher.mailbox.end(reason)
-                    self._closed(watcher.mailbox)
+                    self.leave(watcher.mailbox)
             case Read(epoch, after, misses):
                 self._later(lambda: self._read(call_id, epoch, after, misses))
 
@@ -394,7 +409,7 @@ class Hub:
             kept_up = False
         if not kept_up:
             log.warning("subscriber_closed", extra={"call_id": call_id, "why": watcher.mailbox.reason})
-            self._closed(watcher.mailbox)
+            self.leave(watcher.mailbox)
 
     async def _read(self, call_id: str, epoch: str, after: int, misses: int) -> None:
         """Read a page for a room; tries until it succeeds or nobody is there any more."""

@@ -1,4 +1,4 @@
-"""A subscription as its reader holds it: an async iterator over a bounded queue."""
+"""What the hub delivers to, and the plain form of it: an async iterator over a bounded queue."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
+from realtime.call import Call
 from realtime.events import Event, EventType, LiveEvent, LiveType
-from realtime.subscription import Ended
+from realtime.subscription import START, Cursor, Ended
 
 CHUNK_CHARACTERS = 8192
 """How much unread response text is kept together before the older part is dropped."""
@@ -18,6 +19,29 @@ _REPLACES = {
     EventType.FINAL_TRANSCRIPT: LiveType.PARTIAL_TRANSCRIPT,
     EventType.AI_RESPONSE_COMPLETE: LiveType.AI_RESPONSE_CHUNK,
 }
+
+
+class Mailbox(Protocol):
+    """Whom the hub delivers to: for the call that `key` names, or for all (`*`) of `org`. Nothing here may wait."""
+
+    key: str
+    org: str
+    reason: Ended | None
+
+    def start(self, call: Call | None) -> Cursor:
+        """The store has been asked for the call (None: there is none yet): where to begin."""
+
+    def found(self, heads: list[Mapping[str, Any]]) -> None:
+        """What the store said at the start."""
+
+    def put(self, events: Sequence[Event], *, replayed_to: int) -> bool:
+        """These events of one call, in order; up to `replayed_to` they are old. False if it is over."""
+
+    def put_live(self, event: LiveEvent) -> None:
+        """A moment."""
+
+    def end(self, reason: Ended) -> None:
+        """No more will come."""
 
 
 class Subscription:
@@ -70,6 +94,10 @@ class Subscription:
             self._on_close(self)
 
     # What follows is for the hub.
+
+    def start(self, call: Call | None) -> Cursor:
+        """From now on: after what there is."""
+        return Cursor(call.seq, call.epoch) if call else START
 
     def found(self, heads: list[Mapping[str, Any]]) -> None:
         """What the store said at the start."""

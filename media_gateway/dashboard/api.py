@@ -15,6 +15,7 @@ from starlette.routing import Route
 from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import MAX_JSON, Guard
 from media_gateway.dashboard.demo import Demo
+from media_gateway.dashboard.heads import public_head
 from media_gateway.dashboard.newest import newest
 from media_gateway.dashboard.ports import DemoCall, LiveSessions
 from media_gateway.dashboard.query import MAX_CURSOR, number
@@ -27,7 +28,6 @@ PAGE = 500
 MAX_EXPORT = 20_000
 MAX_FILTER = 200
 """Characters of a filter in the query string."""
-_INSIDE = ("tail", "owner", "owner_term", "expire_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,11 @@ class Api:
             raise ApiError(422, str(error)) from error
         except (OverflowError, RecursionError) as error:
             raise ApiError(422, "from, to or cursor is none that can be; leave them out to see the newest.") from error
-        return JSONResponse({"calls": [_head(call) for call in calls], "next_cursor": cursor})
+        return JSONResponse({"calls": [public_head(call) for call in calls], "next_cursor": cursor})
 
     async def call(self, request: Request, principal: Principal) -> Response:
         """The head of one call, by any of its ids."""
-        return JSONResponse(_head(await self._find(request, principal)))
+        return JSONResponse(public_head(await self._find(request, principal)))
 
     async def events(self, request: Request, principal: Principal) -> Response:
         """The journal after `?after=`, at most 500 events a page."""
@@ -106,7 +106,7 @@ class Api:
         for event in events:
             if event.type.value == "call_completed":
                 record = dict(await self.journal.call_data(event))
-        body = {"call": _head(call), "events": [event.to_dict() for event in events], "call_data": record}
+        body = {"call": public_head(call), "events": [event.to_dict() for event in events], "call_data": record}
         name = f'attachment; filename="{call.call_id}.json"'
         return JSONResponse(body, headers={"Content-Disposition": name})
 
@@ -136,8 +136,3 @@ class Api:
         if call is None or call.org != principal.org:
             raise ApiError(404, "There is no such call.", fix="See GET /api/v1/calls.")
         return call
-
-
-def _head(call: Call) -> dict[str, Any]:
-    """What clients see of a head: without what only instances need."""
-    return {key: value for key, value in call.to_dict().items() if key not in _INSIDE}

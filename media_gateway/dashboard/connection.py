@@ -10,8 +10,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -125,7 +125,7 @@ class Connection:
 
     async def close(self, code: int, reason: str) -> None:
         """Close if it is still open."""
-        await _close(self._ws, code, reason)
+        await close(self._ws, code, reason)
 
 
 class _TooMany(Exception):
@@ -184,12 +184,32 @@ class Connections:
             finally:
                 expiry.cancel()
                 self._open.discard(ws)
-            await _close(ws, 1000, "")
+            await close(ws, 1000, "")
+
+    async def door(self, ws: WebSocket) -> bool:
+        """True if this client may be accepted; else it has been refused: a foreign origin with 403, one too many with
+        503."""
+        if not self._doors.same_origin(ws.headers):
+            await ws.close()  # before accept: HTTP 403
+            return False
+        if self._draining or len(self._open) + self._arriving > self._most:
+            await ws.send_denial_response(ApiError(503, "This instance takes no more sockets.").response())
+            return False
+        return True
+
+    @contextmanager
+    def present(self, ws: WebSocket) -> Iterator[None]:
+        """An accepted socket that counts, and is told when this instance goes away."""
+        self._open.add(ws)
+        try:
+            yield
+        finally:
+            self._open.discard(ws)
 
     async def drain(self) -> None:
         """This instance goes away: everyone is told at once, and comes back to another one."""
         self._draining = True
-        await asyncio.gather(*(_close(ws, GOING_AWAY, "going away") for ws in list(self._open)))
+        await asyncio.gather(*(close(ws, GOING_AWAY, "going away") for ws in list(self._open)))
 
     async def conversations(self, org: str) -> int:
         """How many calls this organisation has had (at most 1,000 are counted); up to a minute old."""
@@ -233,11 +253,7 @@ class Connections:
                 _log.debug("socket_not_rechecked")
 
     async def _admit(self, ws: WebSocket, before: Callable[[Principal], Awaitable[None]]) -> Connection | None:
-        if not self._doors.same_origin(ws.headers):
-            await ws.close()  # before accept: HTTP 403
-            return None
-        if self._draining or len(self._open) + self._arriving > self._most:
-            await ws.send_denial_response(ApiError(503, "This instance takes no more sockets.").response())
+        if not await self.door(ws):
             return None
         shown = credential(ws)
         if shown is not None:
@@ -265,26 +281,26 @@ class Connections:
             async with asyncio.timeout(self._first_message_s):
                 first = parse(await ws.receive())
         except TimeoutError:
-            await _close(ws, TOO_LATE, "no ticket in time")
+            await close(ws, TOO_LATE, "no ticket in time")
             return None
         except WebSocketDisconnect:
             return None
         ticket = (first or {}).get("ticket")
         if first is None or not isinstance(ticket, str):
-            await _close(ws, UNAUTHENTICATED, "the first message must bring a ticket")
+            await close(ws, UNAUTHENTICATED, "the first message must bring a ticket")
             return None
         try:
             principal = await self._gate.ticket(ticket, self._journal)
         except AuthError as error:
-            await _close(ws, UNAUTHENTICATED, str(error))
+            await close(ws, UNAUTHENTICATED, str(error))
             return None
         except StoreUnavailable:
-            await _close(ws, INTERNAL, "the store is not reachable")
+            await close(ws, INTERNAL, "the store is not reachable")
             return None
         try:
             await before(principal)
         except _TooMany as error:
-            await _close(ws, TOO_MANY, str(error))
+            await close(ws, TOO_MANY, str(error))
             return None
         peer = Connection(ws, principal, first, self._send_s)
         if first["type"] in _GREETINGS:
@@ -322,7 +338,8 @@ def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:
     return command if isinstance(command, dict) and isinstance(command.get("type"), str) else None
 
 
-async def _close(ws: WebSocket, code: int, reason: str) -> None:
+async def close(ws: WebSocket, code: int, reason: str) -> None:
+    """Close if it is still open."""
     try:
         async with asyncio.timeout(1.0):
             await ws.close(code, reason)

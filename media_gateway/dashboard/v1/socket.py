@@ -1,0 +1,288 @@
+"""`/ws/v1`: who comes in, who has a turn to send, and what time it is, for all connections of this instance."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from media_gateway.auth.model import AuthError
+from media_gateway.auth.tokens import Tokens
+from media_gateway.dashboard.connection import Connections, close
+from media_gateway.dashboard.heads import public, public_head
+from media_gateway.dashboard.newest import newest
+from media_gateway.dashboard.v1 import frames, machine
+from media_gateway.dashboard.v1.cursor import MARGIN, BadCursor, Cursors
+from media_gateway.dashboard.v1.encoder import Encoder
+from media_gateway.dashboard.v1.machine import Limits, Phase, State
+from media_gateway.dashboard.v1.outbox import Outbox
+from media_gateway.dashboard.v1.peer import QUANTUM, Peer, Watch
+from realtime.clock import Clock, iso, utcnow
+from realtime.hub import Hub
+from realtime.journal import Journal
+from realtime.stores.port import FeedState, StoreUnavailable
+
+SLICE = 48
+"""Frames that are sent before the event loop looks after others: about two milliseconds."""
+TICK_S = 1.0
+_log = structlog.get_logger()
+
+
+class Turns:
+    """Who may send now. Many who have something to send are let on in slices, so that no broadcast holds the loop."""
+
+    def __init__(self, slice_: int = SLICE) -> None:
+        self._slice = slice_
+        self._waiting: deque[Peer] = deque()
+        self._scheduled = False
+
+    def ask(self, peer: Peer) -> None:
+        """A turn for this peer, once however often it is asked for."""
+        if not peer.waiting_for_turn:
+            peer.waiting_for_turn = True
+            self._waiting.append(peer)
+            if not self._scheduled:
+                self._scheduled = True
+                asyncio.get_running_loop().call_soon(self._let_on)
+
+    def _let_on(self) -> None:
+        budget = self._slice
+        while self._waiting and budget > 0:
+            peer = self._waiting.popleft()
+            budget -= min(len(peer.outbox), QUANTUM) or 1
+            peer.turn.set()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._let_on)
+        else:
+            self._scheduled = False
+
+
+class V1Socket:
+    """The endpoint."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        hub: Hub,
+        journal: Journal,
+        tokens: Tokens,
+        cursors: Cursors,
+        *,
+        limits: Limits | None = None,
+        tick_s: float = TICK_S,
+        clock: Clock = utcnow,
+    ) -> None:
+        self._connections, self._hub, self._journal = connections, hub, journal
+        self._tokens, self._cursors = tokens, cursors
+        self._limits, self._tick_s, self._clock = limits or Limits(), tick_s, clock
+        self._encoder = Encoder()
+        self._turns = Turns()
+        self._peers: set[Peer] = set()
+        self._users: Counter[tuple[str, str]] = Counter()
+        self._counted: dict[Peer, tuple[str, str]] = {}
+        self._jobs: dict[Peer, set[asyncio.Task[None]]] = {}
+        self._ticking: asyncio.Task[None] | None = None
+        self._away_since: str | None = None
+        self._server = os.environ.get("K_REVISION", "local")
+        hub.on_state.append(self._store_state)
+
+    async def serve(self, ws: WebSocket) -> None:
+        """One connection."""
+        if not await self._may_come_in(ws):
+            return
+        with self._connections.present(ws):
+            peer = self._peer(ws)
+            self._peers.add(peer)
+            if self._ticking is None:
+                self._ticking = asyncio.create_task(self._tick(), name="v1-ticks")
+            try:
+                code, reason = await self._run(peer, ws)
+            finally:
+                self._gone(peer)
+        if code:
+            await close(ws, code, reason)
+
+    async def _may_come_in(self, ws: WebSocket) -> bool:
+        """Before anything is believed: the page's origin, room for one more, the subprotocol, no secret in the URL."""
+        if not await self._connections.door(ws):
+            return False
+        spoken = frames.SUBPROTOCOL in ws.scope["subprotocols"]
+        await ws.accept(subprotocol=frames.SUBPROTOCOL if spoken else None)
+        if not spoken:
+            await close(ws, frames.SUBPROTOCOL_NEEDED, "ask for the subprotocol callboard.v1")
+        elif {"token", "ticket"} & set(ws.query_params):
+            await close(ws, frames.BAD_MESSAGE, "the ticket belongs into the first message, never into the address")
+            return False
+        return spoken
+
+    def _peer(self, ws: WebSocket) -> Peer:
+        limits, now = self._limits, asyncio.get_running_loop().time()
+        lag = random.random()  # noqa: S311 - spreads pings and closes, guards nothing
+        state = State(
+            limits=limits,
+            opened_at=now,
+            planned_at=now + limits.age_s - lag * limits.jitter_s,
+            ping_at=now + limits.ping_s * (0.5 + lag / 2),
+        )
+        outbox = Outbox(self._encoder, max_bytes=limits.max_bytes, max_frames=limits.max_frames)
+        return Peer(
+            ws,
+            self._hub,
+            state,
+            outbox,
+            wake=self._turns.ask,
+            redeem=lambda peer, wanted: self._job(peer, self._redeem(peer, wanted)),
+            list_all=lambda peer, watch, heads: self._job(peer, self._list_all(peer, watch, heads)),
+            ping=self._ping,
+        )
+
+    async def _run(self, peer: Peer, ws: WebSocket) -> tuple[int, str]:
+        """Until it is over; with which code to close, 0 if the client has left."""
+        tasks = [asyncio.create_task(self._read(peer, ws)), asyncio.create_task(peer.write())]
+        for task in tasks:
+            task.add_done_callback(lambda ended: peer.finish(*_verdict(ended)))
+        try:
+            return await peer.finished
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, peer: Peer, ws: WebSocket) -> None:
+        """Commands, one after the other; a client that does not read its answers is not asked for more."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            message = await ws.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            most = frames.MAX_FIRST if peer.state.phase is Phase.WAITING else frames.MAX_FRAME
+            if isinstance(text, str) and len(text.encode()) > most:
+                peer.finish(frames.TOO_BIG, "frame too big")
+                return
+            try:
+                frame = frames.parse(text if isinstance(text, str) else "")
+            except frames.Malformed as wrong:
+                peer.tell(machine.Wrong(str(wrong), wrong.id, clock()))
+            else:
+                peer.tell(machine.Received(frame, clock()))
+            await self._settled(peer)
+            await peer.answered.wait()
+
+    async def _settled(self, peer: Peer) -> None:
+        """While a ticket is looked at, nothing else is read."""
+        jobs = self._jobs.get(peer)
+        while jobs and any(task.get_name() == "redeem" for task in jobs):
+            await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+
+    # -- what must be waited for -----------------------------------------------------------------------------------
+
+    def _job(self, peer: Peer, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=work.__name__.strip("_"))
+        jobs = self._jobs.setdefault(peer, set())
+        jobs.add(task)
+        task.add_done_callback(lambda done: self._job_done(peer, done))
+
+    def _job_done(self, peer: Peer, done: asyncio.Task[None]) -> None:
+        self._jobs.get(peer, set()).discard(done)
+        if not done.cancelled() and done.exception() is not None:
+            peer.finish(*_verdict(done))
+
+    async def _redeem(self, peer: Peer, wanted: machine.Redeem) -> None:
+        command, now = wanted.command, asyncio.get_running_loop().time()
+        try:
+            principal = await self._tokens.redeem_ticket(command.token, self._journal)
+        except AuthError as error:
+            peer.tell(machine.NotRedeemed(command, str(error)))
+            return
+        except StoreUnavailable:
+            peer.tell(machine.NotRedeemed(command, "the store is not reachable", away=True))
+            return
+        user = (principal.org, principal.user)
+        if peer not in self._counted:
+            if self._users[user] >= self._limits.per_user:
+                problem = f"at most {self._limits.per_user} connections a user"
+                peer.tell(machine.NotRedeemed(command, problem, too_many=True))
+                return
+            self._users[user] += 1
+            self._counted[peer] = user
+        left = (principal.expires - self._clock()).total_seconds() if principal.expires else None
+        hello = {
+            "conn": peer.conn,
+            "server": self._server,
+            "user": principal.user,
+            "expires_at": iso(principal.expires) if principal.expires else None,
+        }
+        peer.tell(machine.Redeemed(command, principal, None if left is None else now + left, hello))
+        if self._away_since is not None and peer.state.phase is Phase.OPEN:
+            peer.tell(machine.StoreIs(away=True, since=self._away_since, at=now))
+
+    async def _list_all(self, peer: Peer, watch: Watch, heads: list[Mapping[str, Any]]) -> None:
+        """The heads of all calls that go on; for a cursor, of those too that have begun since."""
+        cursor, recovered = watch.since.cursor, True
+        found = {str(head["call_id"]): public(head) for head in heads}
+        if cursor is not None:
+            try:
+                moment = self._cursors.moment(cursor, peer.org) - MARGIN
+                calls, recovered = await newest(self._journal, peer.org, began=iso(moment))
+                found = {call.call_id: public_head(call) for call in calls} | found
+            except (BadCursor, StoreUnavailable):
+                recovered = False
+        peer.listed(watch, list(found.values()), self._cursors.make(peer.org, self._clock()), recovered=recovered)
+
+    def _ping(self, peer: Peer) -> Mapping[str, Any]:
+        """With a newer cursor for who watches all, while the store is there."""
+        if peer.watches_all and self._away_since is None:
+            return {"type": "ping", "cursor": self._cursors.make(peer.org, self._clock())}
+        return {"type": "ping"}
+
+    # -- for all -----------------------------------------------------------------------------------------------------
+
+    def _store_state(self, state: FeedState) -> None:
+        """The hub's feed of heads was lost, or is back: everybody is told."""
+        if (state is FeedState.DEGRADED) == (self._away_since is not None):
+            return
+        if state is FeedState.DEGRADED:
+            self._away_since = iso(self._clock())
+        news = machine.StoreIs(state is FeedState.DEGRADED, self._away_since or "", asyncio.get_running_loop().time())
+        if state is not FeedState.DEGRADED:
+            self._away_since = None
+        for peer in list(self._peers):
+            peer.tell(news)
+
+    async def _tick(self) -> None:
+        """The time for everybody, in slices; ends when nobody is there."""
+        loop = asyncio.get_running_loop()
+        while self._peers:
+            await asyncio.sleep(self._tick_s)
+            for index, peer in enumerate(list(self._peers)):
+                if index % 256 == 255:
+                    await asyncio.sleep(0)
+                peer.tell(machine.Tick(loop.time(), peer.sending_since))
+        self._ticking = None
+
+    def _gone(self, peer: Peer) -> None:
+        self._peers.discard(peer)
+        peer.leave()
+        for task in self._jobs.pop(peer, set()):
+            task.cancel()
+        user = self._counted.pop(peer, None)
+        if user is not None:
+            self._users[user] -= 1
+            if not self._users[user]:
+                del self._users[user]
+
+
+def _verdict(ended: asyncio.Task[None]) -> tuple[int, str]:
+    """How a connection closes when this task of it has ended."""
+    error = None if ended.cancelled() else ended.exception()
+    if error is None or isinstance(error, WebSocketDisconnect | OSError | RuntimeError):
+        return 0, ""  # the client has left
+    _log.error("v1_failed", task=ended.get_name(), exc_info=error)
+    return frames.INTERNAL, "internal error"
