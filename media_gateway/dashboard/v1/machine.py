@@ -32,6 +32,8 @@ class Limits:
     """A socket that takes nothing for so long is closed."""
     answer_s: float = 10.0
     """A subscription that the store does not answer for so long is refused."""
+    recheck_s: float = 30.0
+    """How often it is asked whether the user may still come in."""
     store_s: float = 60.0
     """How long the store may be away before clients are sent elsewhere."""
     age_s: float = 55 * 60.0
@@ -155,6 +157,13 @@ class NotRedeemed:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """Who opened it may not come in any more."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What the store says of a subscription's call; `state` is the head as clients see it."""
 
@@ -205,7 +214,7 @@ class Tick:
     stuck_since: float | None = None
 
 
-News = Received | Wrong | Redeemed | NotRedeemed | Found | FoundAll | Flows | Over | StoreIs | Tick
+News = Received | Wrong | Redeemed | NotRedeemed | Revoked | Found | FoundAll | Flows | Over | StoreIs | Tick
 
 # Commands.
 
@@ -552,6 +561,7 @@ _HANDLERS: Mapping[type[News], Callable[[State, Any], Step]] = {
     Wrong: _wrong,
     Redeemed: _redeemed,
     NotRedeemed: _not_redeemed,
+    Revoked: lambda state, news: _close(state, frames.UNAUTHENTICATED, news.why),
     Found: _found,
     FoundAll: _found_all,
     Flows: _flows,

@@ -91,6 +91,7 @@ class Peer:
         redeem: Callable[[Peer, machine.Redeem], None],
         list_all: Callable[[Peer, Watch, list[Mapping[str, Any]]], None],
         ping: Callable[[Peer], Mapping[str, Any]],
+        recheck_at: float,
     ) -> None:
         self._ws, self._hub, self.state, self.outbox = ws, hub, state, outbox
         self._wake, self._redeem, self._list_all, self._ping = wake, redeem, list_all, ping
@@ -101,6 +102,7 @@ class Peer:
         self.answered = asyncio.Event()
         self.answered.set()
         self.sending_since: float | None = None
+        self.recheck_at = recheck_at
         self.waiting_for_turn = False
         self._watches: dict[int, Watch] = {}
         self._alone: dict[str, int] = {}

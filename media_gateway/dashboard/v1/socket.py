@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from media_gateway.auth.gate import Gate
 from media_gateway.auth.model import AuthError
-from media_gateway.auth.tokens import Tokens
 from media_gateway.dashboard.connection import Connections, close
 from media_gateway.dashboard.heads import public, public_head
 from media_gateway.dashboard.newest import newest
@@ -71,7 +71,7 @@ class V1Socket:
         connections: Connections,
         hub: Hub,
         journal: Journal,
-        tokens: Tokens,
+        gate: Gate,
         cursors: Cursors,
         *,
         limits: Limits | None = None,
@@ -79,7 +79,7 @@ class V1Socket:
         clock: Clock = utcnow,
     ) -> None:
         self._connections, self._hub, self._journal = connections, hub, journal
-        self._tokens, self._cursors = tokens, cursors
+        self._gate, self._cursors = gate, cursors
         self._limits, self._tick_s, self._clock = limits or Limits(), tick_s, clock
         self._encoder = Encoder()
         self._turns = Turns()
@@ -140,6 +140,7 @@ class V1Socket:
             redeem=lambda peer, wanted: self._job(peer, self._redeem(peer, wanted)),
             list_all=lambda peer, watch, heads: self._job(peer, self._list_all(peer, watch, heads)),
             ping=self._ping,
+            recheck_at=now + limits.recheck_s,
         )
 
     async def _run(self, peer: Peer, ws: WebSocket) -> tuple[int, str]:
@@ -197,7 +198,7 @@ class V1Socket:
     async def _redeem(self, peer: Peer, wanted: machine.Redeem) -> None:
         command, now = wanted.command, asyncio.get_running_loop().time()
         try:
-            principal = await self._tokens.redeem_ticket(command.token, self._journal)
+            principal = await self._gate.ticket(command.token, self._journal)
         except AuthError as error:
             peer.tell(machine.NotRedeemed(command, str(error)))
             return
@@ -222,6 +223,17 @@ class V1Socket:
         peer.tell(machine.Redeemed(command, principal, None if left is None else now + left, hello))
         if self._away_since is not None and peer.state.phase is Phase.OPEN:
             peer.tell(machine.StoreIs(away=True, since=self._away_since, at=now))
+
+    async def _recheck(self, peer: Peer) -> None:
+        """A connection is good for as long as the one who opened it may come in, and sees the same."""
+        principal = peer.state.principal
+        try:
+            if principal is not None and (await self._gate.check(principal)).org != principal.org:
+                peer.tell(machine.Revoked("another organisation"))
+        except AuthError as error:
+            peer.tell(machine.Revoked(str(error)))
+        except StoreUnavailable:  # who came in stays in until we know better
+            _log.debug("socket_not_rechecked")
 
     async def _list_all(self, peer: Peer, watch: Watch, heads: list[Mapping[str, Any]]) -> None:
         """The heads of all calls that go on; for a cursor, of those too that have begun since."""
@@ -265,6 +277,9 @@ class V1Socket:
                 if index % 256 == 255:
                     await asyncio.sleep(0)
                 peer.tell(machine.Tick(loop.time(), peer.sending_since))
+                if loop.time() >= peer.recheck_at:
+                    peer.recheck_at = loop.time() + self._limits.recheck_s
+                    self._job(peer, self._recheck(peer))
         self._ticking = None
 
     def _gone(self, peer: Peer) -> None:
