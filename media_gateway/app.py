@@ -286,7 +286,7 @@ def _dashboard_routes(
         demo_call=demo_call,
     )
     transcriptions = TranscriptionsSocket(connections, core.hub, core.journal)
-    events = EventsSocket(connections, core.hub, core.journal)
+    events = EventsSocket(connections, core.hub, core.journal, browser_voice=settings.enable_webrtc_broadcast)
     v1 = V1Socket(connections, core.hub, core.journal, gate, Cursors(settings.jwt_keys))
     listen = ListenSocket(connections, core.journal, gateway.sessions)
     return [

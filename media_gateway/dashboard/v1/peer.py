@@ -10,9 +10,9 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from media_gateway.dashboard.heads import public_head
-from media_gateway.dashboard.v1 import machine
+from media_gateway.dashboard.v1 import machine, model
 from media_gateway.dashboard.v1.frames import ALL, encode
-from media_gateway.dashboard.v1.machine import News, State, Sub
+from media_gateway.dashboard.v1.model import News, State, Sub
 from media_gateway.dashboard.v1.outbox import Outbox
 from realtime.call import Call
 from realtime.events import Event, LiveEvent
@@ -42,7 +42,7 @@ class Watch:
 
     def start(self, call: Call | None) -> Cursor:
         """As the machine decides; a subscription that comes to nothing has left the hub by then."""
-        self.peer.tell(machine.Found(self.id, call, public_head(call) if call else {}))
+        self.peer.tell(model.Found(self.id, call, public_head(call) if call else {}))
         return self.begins
 
     def found(self, heads: list[Mapping[str, Any]]) -> None:
@@ -57,7 +57,7 @@ class Watch:
             return True
         if self.silent:
             self.silent = False
-            self.peer.tell(machine.Flows(self.id))
+            self.peer.tell(model.Flows(self.id))
         return self.peer.events(self.id, events, replayed_to)
 
     def put_live(self, event: LiveEvent) -> None:
@@ -88,7 +88,7 @@ class Peer:
         outbox: Outbox,
         *,
         wake: Callable[[Peer], None],
-        redeem: Callable[[Peer, machine.Redeem], None],
+        redeem: Callable[[Peer, model.Redeem], None],
         list_all: Callable[[Peer, Watch, list[Mapping[str, Any]]], None],
         ping: Callable[[Peer], Mapping[str, Any]],
         recheck_at: float,
@@ -128,27 +128,27 @@ class Peer:
         for command in commands:
             self._do(command)
 
-    def _do(self, command: machine.Do) -> None:
+    def _do(self, command: model.Do) -> None:
         match command:
-            case machine.Send(frame):
+            case model.Send(frame):
                 self._control(frame)
-            case machine.Ping():
+            case model.Ping():
                 self._control(self._ping(self))
-            case machine.Redeem():
+            case model.Redeem():
                 self._redeem(self, command)
-            case machine.Attach(sub):
+            case model.Attach(sub):
                 self._leave(sub.id)
                 watch = self._watches[sub.id] = Watch(self, sub)
                 self._hub.attach(watch)
-            case machine.Detach(id, purge):
+            case model.Detach(id, purge):
                 self._leave(id)
                 if purge:
                     self.outbox.forget(id)
-            case machine.Begin(id, call_id, cursor):
+            case model.Begin(id, call_id, cursor):
                 self._watches[id].begins = cursor
                 self._alone[call_id] = id
                 self._told.pop(call_id, None)
-            case machine.Close(code, reason):
+            case model.Close(code, reason):
                 self.finish(code, reason)
 
     def finish(self, code: int, reason: str) -> None:
@@ -185,7 +185,7 @@ class Peer:
             events = [event for event in events if event.seq > self._told[call_id]]
         for event in events:
             if not self.outbox.event(id, event, counts=event.seq > replayed_to):
-                self.tell(machine.Over(id, Ended.SLOW))
+                self.tell(model.Over(id, Ended.SLOW))
                 return False
         self._wake(self)
         return True
@@ -200,7 +200,7 @@ class Peer:
     def over(self, watch: Watch, reason: Ended) -> None:
         """A subscription has ended, unless we ended it ourselves."""
         if self._watches.get(watch.id) is watch:
-            self.tell(machine.Over(watch.id, reason))
+            self.tell(model.Over(watch.id, reason))
 
     def found_all(self, watch: Watch, heads: list[Mapping[str, Any]]) -> None:
         """The store has been asked for all calls."""
@@ -210,7 +210,7 @@ class Peer:
     def listed(self, watch: Watch, heads: list[Mapping[str, Any]], cursor: str, *, recovered: bool) -> None:
         """Answer a `*`, and let go what was held."""
         if self._watches.get(watch.id) is watch:
-            self.tell(machine.FoundAll(watch.id, heads, cursor, recovered))
+            self.tell(model.FoundAll(watch.id, heads, cursor, recovered))
             watch.release()
 
     # -- sending ---------------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from media_gateway.auth.model import AuthError
 from media_gateway.dashboard.connection import Connections, close
 from media_gateway.dashboard.heads import public, public_head
 from media_gateway.dashboard.newest import newest
-from media_gateway.dashboard.v1 import frames, machine
+from media_gateway.dashboard.v1 import frames, model
 from media_gateway.dashboard.v1.cursor import MARGIN, BadCursor, Cursors
 from media_gateway.dashboard.v1.encoder import Encoder
-from media_gateway.dashboard.v1.machine import Limits, Phase, State
+from media_gateway.dashboard.v1.model import Limits, Phase, State
 from media_gateway.dashboard.v1.outbox import Outbox
 from media_gateway.dashboard.v1.peer import QUANTUM, Peer, Watch
 from realtime.clock import Clock, iso, utcnow
@@ -170,9 +170,9 @@ class V1Socket:
             try:
                 frame = frames.parse(text if isinstance(text, str) else "")
             except frames.Malformed as wrong:
-                peer.tell(machine.Wrong(str(wrong), wrong.id, clock()))
+                peer.tell(model.Wrong(str(wrong), wrong.id, clock()))
             else:
-                peer.tell(machine.Received(frame, clock()))
+                peer.tell(model.Received(frame, clock()))
             await self._settled(peer)
             await peer.answered.wait()
 
@@ -195,21 +195,21 @@ class V1Socket:
         if not done.cancelled() and done.exception() is not None:
             peer.finish(*_verdict(done))
 
-    async def _redeem(self, peer: Peer, wanted: machine.Redeem) -> None:
+    async def _redeem(self, peer: Peer, wanted: model.Redeem) -> None:
         command, now = wanted.command, asyncio.get_running_loop().time()
         try:
             principal = await self._gate.ticket(command.token, self._journal)
         except AuthError as error:
-            peer.tell(machine.NotRedeemed(command, str(error)))
+            peer.tell(model.NotRedeemed(command, str(error)))
             return
         except StoreUnavailable:
-            peer.tell(machine.NotRedeemed(command, "the store is not reachable", away=True))
+            peer.tell(model.NotRedeemed(command, "the store is not reachable", away=True))
             return
         user = (principal.org, principal.user)
         if peer not in self._counted:
             if self._users[user] >= self._limits.per_user:
                 problem = f"at most {self._limits.per_user} connections a user"
-                peer.tell(machine.NotRedeemed(command, problem, too_many=True))
+                peer.tell(model.NotRedeemed(command, problem, too_many=True))
                 return
             self._users[user] += 1
             self._counted[peer] = user
@@ -220,18 +220,18 @@ class V1Socket:
             "user": principal.user,
             "expires_at": iso(principal.expires) if principal.expires else None,
         }
-        peer.tell(machine.Redeemed(command, principal, None if left is None else now + left, hello))
+        peer.tell(model.Redeemed(command, principal, None if left is None else now + left, hello))
         if self._away_since is not None and peer.state.phase is Phase.OPEN:
-            peer.tell(machine.StoreIs(away=True, since=self._away_since, at=now))
+            peer.tell(model.StoreIs(away=True, since=self._away_since, at=now))
 
     async def _recheck(self, peer: Peer) -> None:
         """A connection is good for as long as the one who opened it may come in, and sees the same."""
         principal = peer.state.principal
         try:
             if principal is not None and (await self._gate.check(principal)).org != principal.org:
-                peer.tell(machine.Revoked("another organisation"))
+                peer.tell(model.Revoked("another organisation"))
         except AuthError as error:
-            peer.tell(machine.Revoked(str(error)))
+            peer.tell(model.Revoked(str(error)))
         except StoreUnavailable:  # who came in stays in until we know better
             _log.debug("socket_not_rechecked")
 
@@ -262,7 +262,7 @@ class V1Socket:
             return
         if state is FeedState.DEGRADED:
             self._away_since = iso(self._clock())
-        news = machine.StoreIs(state is FeedState.DEGRADED, self._away_since or "", asyncio.get_running_loop().time())
+        news = model.StoreIs(state is FeedState.DEGRADED, self._away_since or "", asyncio.get_running_loop().time())
         if state is not FeedState.DEGRADED:
             self._away_since = None
         for peer in list(self._peers):
@@ -276,7 +276,7 @@ class V1Socket:
             for index, peer in enumerate(list(self._peers)):
                 if index % 256 == 255:
                     await asyncio.sleep(0)
-                peer.tell(machine.Tick(loop.time(), peer.sending_since))
+                peer.tell(model.Tick(loop.time(), peer.sending_since))
                 if loop.time() >= peer.recheck_at:
                     peer.recheck_at = loop.time() + self._limits.recheck_s
                     self._job(peer, self._recheck(peer))
