@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,11 +29,13 @@ from media_gateway.auth.login import DemoLogin, Login
 from media_gateway.auth.passwords import Passwords
 from media_gateway.auth.tokens import Tokens
 from media_gateway.browser_voice.socket import VoiceSocket
+from media_gateway.conversation.flow import load_flows
 from media_gateway.dashboard import openapi
 from media_gateway.dashboard.about import about
 from media_gateway.dashboard.access import AccessRoutes, Guard
 from media_gateway.dashboard.api import Api
 from media_gateway.dashboard.audit import Audit
+from media_gateway.dashboard.commands import Commands
 from media_gateway.dashboard.connection import Connections
 from media_gateway.dashboard.listen import ListenSocket
 from media_gateway.dashboard.messages import Messages
@@ -39,13 +43,15 @@ from media_gateway.dashboard.page import Page
 from media_gateway.dashboard.people import People
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
+from media_gateway.dashboard.takeover import TakeoverSocket
 from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.settings import Settings, SettingsError
-from media_gateway.telephony import media_stream
+from media_gateway.telephony import media_stream, posts
 from media_gateway.telephony.daily_cap import DailyCap
+from media_gateway.telephony.directory import Directory, person_of
 from media_gateway.telephony.elevenlabs_calls import HostedCalls, agents_of
 from media_gateway.telephony.handoff import Person
 from media_gateway.telephony.handoff_routes import Handoffs
@@ -61,6 +67,8 @@ from realtime.abandoned import end_abandoned
 from realtime.accounts import Accounts
 from realtime.bus.port import Bus
 from realtime.call import Call
+from realtime.clock import utcnow
+from realtime.commands import expire
 from realtime.hub import Hub
 from realtime.journal import Journal
 from realtime.stores.port import DocumentStore, StoreUnavailable
@@ -85,6 +93,18 @@ class Core:
     """What is to be closed when the application ends, before the bus and the store."""
     people: dict[str, Person] = field(default_factory=dict)
     """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
+    instance: str = field(default_factory=lambda: f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}")
+    """This process, as the heads of its calls name it."""
+
+    @property
+    def directory(self) -> Directory:
+        """Whom callers can be put through to."""
+        settings = self.settings
+        return Directory(people=self.people, number=settings.handoff_number, supervisors=settings.supervisors)
+
+    def notice(self, call: Call) -> None:
+        """A head was written here: dashboards need not wait for the feed."""
+        self.hub.notice(call.to_dict())
 
 
 BuildSessions = Callable[[Core], Awaitable[SessionFactory]]
@@ -105,7 +125,10 @@ class Gateway:
 
         The lifespan does it too; whoever runs the server may do it before, to meet what is wrong as an exception.
         """
-        if self._factory is None and self.core.settings.callboard_role != "dashboard":
+        if self.core.settings.callboard_role == "dashboard":
+            flows = load_flows(self.core.settings.callboard_flows_dir or FLOWS)
+            self.core.people.update({name: person_of(flow) for name, flow in flows.items()})
+        elif self._factory is None:
             self._factory = await self._build(self.core)
 
     def session(self, started: StartedStream, line: Line) -> Session:
@@ -152,7 +175,8 @@ def create_app(
     if settings.callboard_role in ("all", "media"):
         routes += _media_routes(gateway, tokens, outbound, limits or media_stream.Limits())
     if settings.callboard_role in ("all", "dashboard"):
-        routes += [*outbound.routes(), *_dashboard_routes(gateway, gate, accounts, doors, demo_login, demo_call)]
+        routes += [*outbound.routes()]
+        routes += _dashboard_routes(gateway, gate, accounts, doors, outbound, demo_login, demo_call)
     app = Starlette(
         routes=routes,
         middleware=[
@@ -217,18 +241,14 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
     core = gateway.core
     signatures = Signatures(core.settings.twilio_auth_token.get_secret_value(), core.settings.base_url)
 
-    def noticed(call: Call) -> None:
-        core.hub.notice(call.to_dict())
-
     handoffs = Handoffs(
         signatures=signatures,
         tokens=tokens,
         journal=core.journal,
         base_url=core.settings.base_url,
         socket_base_url=core.settings.socket_base_url,
-        people=core.people,
-        number=core.settings.handoff_number,
-        noticed=noticed,
+        directory=core.directory,
+        noticed=core.notice,
     )
     webhooks = Webhooks(
         signatures=signatures,
@@ -239,7 +259,7 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
         socket_base_url=core.settings.socket_base_url,
         handoffs=handoffs,
         handoff_number=core.settings.handoff_number,
-        noticed=noticed,
+        noticed=core.notice,
         appeared=outbound.appeared,
     )
     stream = media_stream.MediaStream(
@@ -271,6 +291,7 @@ def _dashboard_routes(
     gate: Gate,
     accounts: Accounts,
     doors: Doors,
+    outbound: Outbound,
     demo_login: DemoLogin | None,
     demo_call: DemoCall | None,
 ) -> list[BaseRoute]:
@@ -289,10 +310,20 @@ def _dashboard_routes(
     events = EventsSocket(connections, core.hub, core.journal, browser_voice=settings.enable_webrtc_broadcast)
     v1 = V1Socket(connections, core.hub, core.journal, gate, Cursors(settings.jwt_keys))
     listen = ListenSocket(connections, core.journal, gateway.sessions)
+    takeover = TakeoverSocket(connections, core.journal, gateway.sessions)
+    commands = Commands(
+        journal=core.journal,
+        guard=guard,
+        sessions=gateway.sessions,
+        directory=core.directory,
+        end=outbound.hangup,
+        noticed=core.notice,
+    )
     return [
         *access.routes(),
         *People(access=access, accounts=accounts, passwords=passwords).routes(),
         *api.routes(),
+        *commands.routes(),
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),
         *_hosted_calls(core, guard).routes(),
@@ -300,6 +331,7 @@ def _dashboard_routes(
         WebSocketRoute("/ws/events", events.serve),
         WebSocketRoute("/ws/v1", v1.serve),
         WebSocketRoute("/api/v1/calls/{call_id}/listen", listen.serve),
+        WebSocketRoute("/api/v1/calls/{call_id}/takeover", takeover.serve),
         *Page(base_url=settings.base_url).routes(),
     ]
 
@@ -324,7 +356,7 @@ def _outbound(core: Core, guard: Guard) -> Outbound:
         from_number=settings.twilio_phone_number or "",
         missing=missing,
         retention=timedelta(days=settings.callboard_retention_days),
-        noticed=lambda call: core.hub.notice(call.to_dict()),
+        noticed=core.notice,
     )
 
 
@@ -335,12 +367,12 @@ def _hosted_calls(core: Core, guard: Guard) -> HostedCalls:
         api_key=settings.elevenlabs_api_key.get_secret_value() if settings.elevenlabs_api_key else "",
         base_url=settings.elevenlabs_base_url,
         journal=core.journal,
-        noticed=lambda call: core.hub.notice(call.to_dict()),
+        noticed=core.notice,
         live=core.hub.live,
     )
     core.closing.push_async_callback(monitors.aclose)
     return HostedCalls(
-        settling=Settling(journal=core.journal, bus=core.bus, noticed=lambda call: core.hub.notice(call.to_dict())),
+        settling=Settling(journal=core.journal, bus=core.bus, noticed=core.notice),
         store=core.store,
         guard=guard,
         countries=settings.call_countries,
@@ -359,7 +391,11 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
     try:
         await gateway.start()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(core.hub.run()), group.create_task(_retire(core.journal))]
+            tasks = [
+                group.create_task(core.hub.run()),
+                group.create_task(_retire(core)),
+                group.create_task(posts.watch(core.store, gateway.sessions, core.instance)),
+            ]
             yield
             for task in tasks:
                 task.cancel()
@@ -369,14 +405,15 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
         await core.store.aclose()
 
 
-async def _retire(journal: Journal) -> None:
-    """Calls that ended a while ago leave the active ones, and those that nobody will end are ended; whichever instance
-    gets there first does it."""
+async def _retire(core: Core) -> None:
+    """Calls that ended a while ago leave the active ones, those that nobody will end are ended, and commands that
+    nobody took are refused; whichever instance gets there first does it."""
     while True:
         await asyncio.sleep(RETIRE_EVERY_S)
         try:
-            await journal.retire()
-            for call in await end_abandoned(journal):
+            await core.journal.retire()
+            await expire(core.journal, core.store, utcnow())
+            for call in await end_abandoned(core.journal):
                 _log.warning("call_abandoned", call_id=call.call_id, status=call.status.value)
         except StoreUnavailable:
             _log.exception("retire_failed")

@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     admin_username: str = ""
     admin_password: SecretStr = SecretStr("")
     handoff_number: str | None = None
+    callboard_supervisors: str = ""
+    """The telephones of supervisors who take callers over or have them put through: ann=+15551230000,bob=+1..."""
     callboard_alert_phone: str | None = None
     """Gets a text message when a caller left a message: E.164."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -137,6 +139,17 @@ class Settings(BaseSettings):
             return None if value is None else e164(value)
         except NotANumber as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("callboard_supervisors")
+    @classmethod
+    def _known_telephones(cls, value: str) -> str:
+        settings_rules.parse_supervisors(value)
+        return value
+
+    @property
+    def supervisors(self) -> dict[str, str]:
+        """CALLBOARD_SUPERVISORS: E.164 by user name in lower case."""
+        return settings_rules.parse_supervisors(self.callboard_supervisors)
 
     @property
     def call_countries(self) -> frozenset[str]:

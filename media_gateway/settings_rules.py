@@ -72,6 +72,22 @@ def parse_jwt_keys(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def parse_supervisors(text: str) -> dict[str, str]:
+    """`name=+15551230000`, or several of them separated by commas; the names in lower case.
+
+    Raises ValueError on a name without a number, a number that is none, and a name used twice.
+    """
+    found: dict[str, str] = {}
+    for part in (piece.strip() for piece in text.split(",") if piece.strip()):
+        name, _, number = (half.strip() for half in part.partition("="))
+        if not name or not _E164.fullmatch(number):
+            raise ValueError("must be name=+15551230000, or several of them separated by commas")
+        if name.lower() in found:
+            raise ValueError(f"names {name} twice")
+        found[name.lower()] = number
+    return found
+
+
 def problems(given: Given, *, dev: bool) -> dict[str, str]:
     """Variable name (upper case) -> what to do about it; empty when all is well."""
     found: dict[str, str] = {}

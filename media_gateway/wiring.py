@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.providers.catalog import build_engines
 from media_gateway.providers.nhtsa import Nhtsa
-from media_gateway.telephony.handoff import Person
+from media_gateway.telephony.directory import person_of
 from media_gateway.telephony.outbound import twilio_of
 from media_gateway.telephony.sms import TextAlert, TwilioTexts
 from media_gateway.tools.alerts import Alerter, log_only
@@ -57,6 +55,11 @@ class Desk:
     def listening(self) -> ListeningProfile:
         """Before the first directive: anything may be said."""
         return self.flow.profiles["free"]
+
+    @property
+    def approval(self) -> Collection[str]:
+        """As the flow's file has it."""
+        return self.flow.spec.approval
 
     def begin(self) -> ConversationState:
         """The state before `Started`."""
@@ -101,11 +104,11 @@ async def build_sessions(core: Core) -> SessionFactory:
         engines=engines,
         choose=choose,
         tools=tools,
-        instance=f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}",
+        instance=core.instance,
         zone=next(iter(flows.values())).zone,
         lookup=lookup,
     )
-    lines = [draft.filler, draft.apology, draft.cut_off, *greetings(desks)]
+    lines = [draft.filler, draft.working, draft.transfer, draft.apology, draft.cut_off, *greetings(desks)]
     parts = replace(draft, prerendered=await render(engines.voice, lines))
 
     def session(started: StartedStream, line: Line) -> Session:
@@ -114,17 +117,19 @@ async def build_sessions(core: Core) -> SessionFactory:
     return session
 
 
-def person_of(flow: Flow) -> Person:
-    """Who takes this flow's callers over; without a number of its own, HANDOFF_NUMBER does."""
-    return Person(flow.spec.escalation.number or "", flow.spec.escalation.mode)
-
-
 def check_tools(flows: Mapping[str, Flow], names: Collection[str]) -> None:
     """Raises FlowError for a flow that names a tool that there is not."""
-    unknown = [(name, one) for name, flow in flows.items() for one in flow.spec.tools if one not in names]
+    unknown = [
+        (name, one)
+        for name, flow in flows.items()
+        for one in (*flow.spec.tools, *flow.spec.approval)
+        if one not in names
+    ]
     if unknown:
         there_are = ", ".join(sorted(names))
-        raise FlowError([f"flow {flow}: tools: there is no {one}; there are: {there_are}" for flow, one in unknown])
+        raise FlowError(
+            [f"flow {flow}: tools, approval: there is no {one}; there are: {there_are}" for flow, one in unknown]
+        )
 
 
 def build_services(core: Core) -> Services:

@@ -84,6 +84,11 @@ class Call:
     active: bool = True
     tail: tuple[Mapping[str, Any], ...] = ()
     next: Next | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Commands of supervisors that are not done: "" waits, else who has taken it (`realtime.commands`)."""
+    supervisor: Mapping[str, Any] | None = None
+    """Who has this call to themselves: `{user, since, until, by}`; `by` is how they took the caller over, if they
+    did."""
     conversation_state: Mapping[str, Any] | None = None
     total_tokens: int = 0
     conversation_summary: Mapping[str, Any] | None = None

@@ -3,7 +3,7 @@
 Shapes of `data` (absent values are null, times ISO 8601 UTC, durations ms):
 
 call_status            {status, call_end_time, reason}
-final_transcript       {turn, speaker: "user", text, confidence}
+final_transcript       {turn, speaker: "user" or "supervisor" (who has taken over), text, confidence}
 ai_response_complete   {turn, speaker: "assistant", text, full_text, interrupted, heard_ms}; `text` is what was heard
 tool_call              {turn, tool, arguments, result, ok, ms}
 state_changed          {turn, state, intent, slots, why, path, input}; `input` is what the conversation manager was
@@ -16,7 +16,8 @@ dtmf                   {turn, digit}
 idle                   {turn, count}
 interruption           {turn, confirmed, words, heard_text}
 provider_fault         {stage, provider, kind, detail}
-command                {command_id, kind, actor, outcome}
+command                {command_id, kind, actor, ok, detail}: what became of what a supervisor (or we) wanted; of
+                       kind `approval` {tool, arguments, until} too, and ok null: a supervisor is asked
 turn_metrics           {turn, stages: {name: ms}, tokens: {prompt, completion, cached}}
 call_completed         {call_data} or, when large, {ref}: a pointer that readers resolve (`Journal.call_data`)
 analysis_ready         {analysis}

@@ -150,6 +150,11 @@ class Journal:
             await self.append(call.call_id, (), change={"active": False})
         return len(ended)
 
+    def look_again(self, call_id: str) -> None:
+        """Somebody else may have written to this call: the next `update` reads the head before it decides. (One that
+        writes would find out; one that decides to do nothing would not.)"""
+        self._heads.drop(call_id)
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def find(self, any_id: str) -> Call | None:

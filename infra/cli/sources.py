@@ -17,7 +17,7 @@ from realtime.journal import Journal
 from realtime.stores.embedded import EmbeddedStore
 
 ORG = "default"
-INSIDE = ("tail", "owner", "owner_term", "expire_at")
+INSIDE = ("tail", "owner", "owner_term", "commands", "expire_at")
 
 
 class NotThere(Exception):

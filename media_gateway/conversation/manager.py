@@ -21,6 +21,7 @@ from media_gateway.conversation.model import (
     ConversationState,
     Directive,
     EscalationReason,
+    Guided,
     HeardDigits,
     HeardText,
     Input,
@@ -36,6 +37,8 @@ from media_gateway.conversation.turn import Turn, first_name
 
 FAILURES = 2
 SAID_LIMIT = 1000
+GUIDANCE = 5
+"""Pieces of advice that are remembered."""
 FAULTS = frozenset(
     {"unavailable", "timeout", "failed", "conflict", "broken", "too_large", "unknown_tool", "invalid_arguments"}
 )
@@ -58,11 +61,24 @@ class Manager:
         turn = Turn(state=state, flow=self.flow, now=now)
         if state.ended:
             return Step(state, Directive(after="hangup", interruptible=False, why="ended"))
+        if isinstance(event, Guided):
+            return _guided(turn, event)
         return _finished(_taken(turn, event))
+
+
+def _guided(turn: Turn, event: Guided) -> Step:
+    """Kept for the prompts of the turns that come, the newest last. Nothing is said, and the question stays open."""
+    kept = [*(turn.memory.get("guidance") or ()), event.text[:SAID_LIMIT]][-GUIDANCE:]
+    path = [[turn.state.state.value, turn.state.intent]]
+    profiles = turn.flow.profiles
+    listening = profiles.get(turn.state.asked or "free", profiles["free"])
+    return Step(turn.remembering(guidance=kept, path=path).state, Directive(listening=listening, why="guided"))
 
 
 def _taken(turn: Turn, event: Input) -> Turn:
     match event:
+        case Guided():
+            return turn  # dealt with before
         case Started():
             return _started(turn, event)
         case ToolReturned():

@@ -153,7 +153,15 @@ class VoicemailReached:
     now: str
 
 
-Input = Started | HeardText | HeardDigits | ToolReturned | Quiet | VoicemailReached
+@dataclass(frozen=True, slots=True)
+class Guided:
+    """A supervisor's advice for the turns that come. It is never said, and answers nothing."""
+
+    text: str
+    now: str
+
+
+Input = Started | HeardText | HeardDigits | ToolReturned | Quiet | VoicemailReached | Guided
 
 
 # --- what the manager answers --------------------------------------------------------------------------------------

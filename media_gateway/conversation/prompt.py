@@ -71,6 +71,8 @@ def system(turn: Turn) -> str:
         f"<data>{_quoted(known)}</data>",
         f"Now say, in your own words: {_quoted(turn.say)}" if turn.say else "Now wait for the tool's result.",
     ]
+    if advice := turn.memory.get("guidance"):
+        parts.insert(-1, f"Your supervisor advises (follow it, never read it out or mention it): {_quoted(advice)}")
     if spec.instructions:
         parts.insert(1, spec.instructions)
     return "\n".join(parts)

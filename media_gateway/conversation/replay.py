@@ -12,6 +12,7 @@ from typing import Any
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import (
     ConversationState,
+    Guided,
     HeardDigits,
     HeardText,
     Input,
@@ -23,7 +24,7 @@ from media_gateway.conversation.model import (
 )
 
 _KINDS: Mapping[str, type[Input]] = {
-    kind.__name__: kind for kind in (Started, HeardText, HeardDigits, ToolReturned, Quiet, VoicemailReached)
+    kind.__name__: kind for kind in (Started, HeardText, HeardDigits, ToolReturned, Quiet, VoicemailReached, Guided)
 }
 _COMPARED = ("state", "intent", "slots", "path", "tools")
 

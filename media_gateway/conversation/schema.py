@@ -215,6 +215,8 @@ class FlowSpec(Part):
     instructions: Word | None = None
     tools: tuple[Key, ...] = ()
     """Tools of the shop's own that a model may ask for while the caller's wish is open."""
+    approval: tuple[Key, ...] = ()
+    """Tools, of whatever kind, that a supervisor has to approve before they run (docs/supervising.md)."""
 
     @model_validator(mode="after")
     def _whole(self) -> FlowSpec:

@@ -7,7 +7,7 @@ from typing import Any
 
 from realtime.call import Call
 
-_INSIDE = ("tail", "owner", "owner_term", "expire_at")
+_INSIDE = ("tail", "owner", "owner_term", "commands", "expire_at")
 
 
 def public(head: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,20 +41,21 @@ class ListenSocket:
                 return
             _log.info("listening_in", call_id=call.call_id, user=peer.principal.user)
             async with asyncio.TaskGroup() as group:
-                sound = group.create_task(_stream(peer, session))
+                sound = group.create_task(stream(peer, session))
                 async for _ in peer.commands():
                     await peer.send({"type": "error", "code": "bad_request", "message": "This socket only sends."})
                 sound.cancel()
 
 
-async def _stream(peer: Connection, session: LiveSession) -> None:
-    """Until cancelled, or the listener is gone."""
+async def stream(peer: Connection, session: LiveSession, *, side: int | None = None) -> None:
+    """Both sides, or one, until cancelled, or the listener is gone."""
     waiting: deque[bytes] = deque(maxlen=_WAITING)
     wake = asyncio.Event()
 
-    def tap(side: int, mulaw: bytes) -> None:
-        waiting.append(_SIDES[side] + mulaw)
-        wake.set()
+    def tap(whose: int, mulaw: bytes) -> None:
+        if side in (None, whose):
+            waiting.append(_SIDES[whose] + mulaw)
+            wake.set()
 
     stop = session.add_tap(tap)
     try:

@@ -21,6 +21,10 @@ _QUERY: Mapping[str, tuple[str, ...]] = {
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "/api/v1/calls": ("Idempotency-Key",),
     "/driver_data/call-elevenlabs": ("Idempotency-Key",),
+    **{
+        f"/api/v1/calls/{{call_id}}/{name}": ("Idempotency-Key",)
+        for name in ("hangup", "transfer", "say", "whisper", "takeover", "release", "approve", "refuse")
+    },
 }
 _ITEM = {
     "type": "object",
@@ -43,6 +47,16 @@ _BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
         "to": {"type": "string", "description": "E.164, like +14155550123"},
         "flow": "string",
         "variables": {"type": "object", "default": {}, "description": "What the flow is told of this call"},
+    },
+    **{
+        f"/api/v1/calls/{{call_id}}/{name}": {"text": {"type": "string", "maxLength": most}}
+        for name, most in (("say", 500), ("whisper", 1_000))
+    },
+    "/api/v1/calls/{call_id}/transfer": {"to": {"type": "string", "default": None, "description": "Whom to ring"}},
+    "/api/v1/calls/{call_id}/takeover": {"by": {"enum": ["phone", "browser"]}},
+    **{
+        f"/api/v1/calls/{{call_id}}/{name}": {"request_id": {"type": "string", "default": None}}
+        for name in ("approve", "refuse")
     },
     "/driver_data/call-elevenlabs": {
         "driverId": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},

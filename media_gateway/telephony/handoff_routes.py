@@ -20,6 +20,7 @@ from media_gateway.auth.tokens import Tokens
 from media_gateway.http_errors import ApiError
 from media_gateway.telephony import handoff, handoff_twiml, media_stream, twiml
 from media_gateway.telephony.brief import spoken_brief
+from media_gateway.telephony.directory import Directory
 from media_gateway.telephony.forms import MAX_FORM, is_call_id, verified, xml
 from media_gateway.telephony.handoff import Answer, Handoff, Note, Outcome, Person
 from media_gateway.telephony.signature import Signatures
@@ -38,15 +39,12 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handoffs:
-    """`people` are who takes a flow's callers over, `number` (HANDOFF_NUMBER) whoever has none of their own."""
-
     signatures: Signatures
     tokens: Tokens
     journal: Journal
     base_url: str
     socket_base_url: str
-    people: Mapping[str, Person]
-    number: str | None = None
+    directory: Directory
     noticed: Callable[[Call], None] = lambda call: None
     clock: Clock = utcnow
 
@@ -60,7 +58,7 @@ class Handoffs:
 
     async def begin(self, call: Call) -> Response:
         """The conversation hands this caller over. Raises StoreUnavailable, UnknownCall."""
-        call, answer = await self._step(call.call_id, handoff.Wanted(self._person(call)))
+        call, answer = await self._step(call.call_id, handoff.Wanted(self.directory.chosen(call)))
         return xml(self._caller(call, answer))
 
     async def brief(self, request: Request) -> Response:
@@ -156,16 +154,12 @@ class Handoffs:
             )
             for outcome in notes
         ]
-        change: dict[str, object] = {"metadata": {**call.metadata, "handoff": state.to_dict()}}
+        # Whom a supervisor had named is rung once; what the conversation does later is its own affair.
+        kept = {name: value for name, value in call.metadata.items() if name != "transfer"}
+        change: dict[str, object] = {"metadata": {**kept, "handoff": state.to_dict()}}
         if state.phase is handoff.Phase.BACK:
             change["next"] = None
         return Plan(drafts, change)
-
-    def _person(self, call: Call) -> Person | None:
-        own = self.people.get(call.flow or "")
-        if own is not None and own.number:
-            return own
-        return Person(self.number, own.mode if own else "warm") if self.number else None
 
     async def _asked(self, request: Request) -> tuple[Mapping[str, str], str, int]:
         """The form (its CallSid may be the person's leg), and the call and attempt that our own URL names."""

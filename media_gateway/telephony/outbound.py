@@ -30,6 +30,7 @@ from media_gateway.telephony import call_rules
 from media_gateway.telephony.call_rules import NotCallable
 from media_gateway.telephony.intents import Intent, Intents, TooManyToday, intent_id
 from media_gateway.telephony.twilio_client import NotReached, OutcomeUnknown, Refused, TwilioRest
+from realtime import audit
 from realtime.bus.port import Bus, PublishFailed
 from realtime.call import Call, Status
 from realtime.clock import Clock, iso, parse_iso, utcnow
@@ -88,12 +89,6 @@ class Outbound:
         """For the application."""
         return [
             Route("/api/v1/calls", self.guard(self.place, "operator"), methods=["POST"], max_body_size=MAX_JSON),
-            Route(
-                "/api/v1/calls/{call_id}/hangup",
-                self.guard(self.hangup, "operator"),
-                methods=["POST"],
-                max_body_size=MAX_JSON,
-            ),
         ]
 
     # --- placing ---
@@ -275,7 +270,8 @@ class Outbound:
         now = self.clock()
         command = {"kind": "hangup", "actor": principal.user, "created_at": iso(now), "expires": iso(now + COMMAND_TTL)}
         expiry = {"expire_at": call.expire_at}
-        await self.store.commit([Create(f"calls/{call.call_id}/commands/{command_id}", command | expiry)])
+        told = audit.entry(principal.org, principal.user, "call.hangup", call.call_id, now, {"id": command_id})
+        await self.store.commit([Create(f"calls/{call.call_id}/commands/{command_id}", command | expiry), told])
         outcome = "done"
         try:
             await twilio.update_call(call.call_sid, status="completed")
@@ -283,7 +279,13 @@ class Outbound:
             outcome = "refused" if error.status != 404 else "unknown_to_twilio"
         except (NotReached, OutcomeUnknown):
             outcome = "unknown"
-        data = {"command_id": command_id, "kind": "hangup", "actor": principal.user, "outcome": outcome}
+        data = {
+            "command_id": command_id,
+            "kind": "hangup",
+            "actor": principal.user,
+            "ok": outcome == "done",
+            "detail": "" if outcome == "done" else outcome,
+        }
         draft = Draft(EventType.COMMAND, data, f"command:{command_id}", iso(self.clock()))
         self.noticed((await self.journal.append(call.call_id, (draft,))).call)
         if outcome == "refused":

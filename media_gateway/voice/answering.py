@@ -19,6 +19,7 @@ import structlog
 from media_gateway.conversation.model import (
     ConversationState,
     Directive,
+    Guided,
     Input,
     State,
     Step,
@@ -26,6 +27,7 @@ from media_gateway.conversation.model import (
     ToolReturned,
 )
 from media_gateway.tools.port import ToolContext, ToolResult
+from media_gateway.voice.approvals import REFUSAL, Approvals
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Conversing, Parts
 from media_gateway.voice.ports import Message, TextDelta, Thought, ToolRequest, Usage
@@ -67,6 +69,9 @@ class Stage(Protocol):
     def directed(self, turn: int, directive: Directive) -> None:
         """The manager has decided; the words follow."""
 
+    def working(self, turn: int, on: bool) -> None:
+        """Tools run for this turn, or have ended."""
+
     def thought(self, turn: int, text: str) -> None:
         """More text of the answer (shown as it comes)."""
 
@@ -84,7 +89,13 @@ class Answering:
     """The worker."""
 
     def __init__(
-        self, parts: Parts, stage: Stage, scribe: Scribe, manager: Conversing, state: ConversationState
+        self,
+        parts: Parts,
+        stage: Stage,
+        scribe: Scribe,
+        manager: Conversing,
+        state: ConversationState,
+        approvals: Approvals | None = None,
     ) -> None:
         self.state = state
         self.history: list[Message] = []
@@ -92,6 +103,7 @@ class Answering:
         self._stage = stage
         self._scribe = scribe
         self._manager = manager
+        self._approvals = approvals
         self._inputs: asyncio.Queue[_Told] = asyncio.Queue(maxsize=WAITING)
         self._thinking: asyncio.Task[list[ToolRequest]] | None = None
         self._context: dict[str, Any] = {}
@@ -108,6 +120,10 @@ class Answering:
             self._inputs.put_nowait(_Told(turn, event, prefix, self.history[-1] if self.history else None))
         except asyncio.QueueFull:
             self._broken("answering", "busy", f"{WAITING} turns wait for their answer")
+
+    def guide(self, turn: int, text: str) -> None:
+        """A supervisor's advice for the turns that come. It is never said."""
+        self._step(turn, Guided(text, self._parts.local_now()))
 
     def cut(self) -> None:
         """Stop thinking about the turn that was; tools go on."""
@@ -138,7 +154,9 @@ class Answering:
             requests = await self._word(turn, directive)
             if not requests:
                 break
+            self._stage.working(turn, True)
             returned = await asyncio.gather(*(self._act(turn, request) for request in requests))
+            self._stage.working(turn, False)
             self._remember(told, requests, returned)
             directive = self._step_all(turn, returned, "")
         else:
@@ -281,6 +299,10 @@ class Answering:
     async def _act(self, turn: int, request: ToolRequest) -> ToolReturned:
         """Run a tool; its effect and its line in the journal are one commit."""
         started = self._parts.monotonic()
+        if self._approvals and not await self._approvals.granted(request):
+            result = ToolResult(ok=False, data=REFUSAL)
+            self._scribe.note(EventType.TOOL_CALL, self._line(turn, request, result, started))
+            return ToolReturned(request.name, request.arguments, False, result.data, self._parts.local_now())
         result = _refused("conflict")
         for _ in range(MAX_TRIES):
             result = await self._run(request)
@@ -345,7 +367,7 @@ def remembered(events: Sequence[Event]) -> list[Message]:
     for event in events:
         data = event.data
         if event.type is EventType.FINAL_TRANSCRIPT and data.get("text"):
-            history.append(Message("user", data["text"]))
+            history.append(Message("assistant" if data.get("speaker") == "supervisor" else "user", data["text"]))
         elif event.type is EventType.AI_RESPONSE_COMPLETE and data.get("text"):
             history.append(Message("assistant", data["text"]))
         elif event.type is EventType.TOOL_CALL:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from media_gateway.conversation.model import ConversationState
 from media_gateway.voice.parts import Parts
+from realtime import commands
 from realtime.call import Status
 from realtime.clock import iso
 from realtime.events import Event
@@ -36,6 +37,8 @@ async def finish(
     call = await parts.journal.find(call_id)
     if call is None or call.status.terminal or call.owner_term != term:
         return
+    for command in await commands.left(parts.store, call, lambda _: True):
+        await commands.settle(parts.journal, command, parts.clock(), ok=False, detail="the call is over")
     events = await said(parts.journal, call_id)
     brief = summary(state.to_dict()) if state else None
     ended_at = iso(parts.clock())

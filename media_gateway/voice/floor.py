@@ -6,15 +6,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import structlog
 
-from media_gateway.conversation.model import Directive, HeardDigits, HeardText, Input, Quiet, VoicemailReached
+from media_gateway.conversation.model import (
+    Directive,
+    HeardDigits,
+    HeardText,
+    Input,
+    Quiet,
+    Started,
+    VoicemailReached,
+)
 from media_gateway.voice import turns as machine
 from media_gateway.voice.answering import Answering
+from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.ear import Ear
 from media_gateway.voice.mouth import TIMERS, Listener, Mouth
 from media_gateway.voice.opening import Kept
@@ -38,9 +47,24 @@ from realtime.events import EventType, LiveType
 
 log = structlog.get_logger()
 
+MAX_LINES = 4
+"""Announcements that may wait."""
+
 Ending = Literal["caller", "hangup", "handoff", "lost", "move", "fenced"]
 """Why the stream ended: the caller hung up, we did, a human takes over, the socket broke, this instance is going
 away, another instance has taken the call."""
+
+
+@dataclass(slots=True)
+class _Announcement:
+    """A line that is not the conversation's own; `by` is who wanted it said. `done` is how much of it was heard, None
+    if it was never begun."""
+
+    text: str
+    after: Literal["listen", "hangup", "handoff"]
+    by: str | None
+    done: asyncio.Future[Heard | None]
+    turn: int | None = None
 
 
 class Floor:
@@ -56,11 +80,14 @@ class Floor:
         self.ending: Ending | None = None
         self.over = asyncio.Event()
         self.tokens = 0
+        self.hello: Started | None = None
+        """What the conversation was begun with."""
+        self._announcements: dict[str, _Announcement] = {}
         self._parts = parts
         self._call_id = call_id
         self._scribe = scribe
         self._reopen = reopen
-        self._shown = self._idles = self._endpointing_ms = 0
+        self._lines = self._shown = self._idles = self._endpointing_ms = 0
         listener = Listener(
             began=lambda: self.tell(machine.AudioBegan()),
             ran_dry=lambda: self.tell(machine.RanDry()),
@@ -83,6 +110,9 @@ class Floor:
         self.ending = ending
         self.mouth.muted = True
         self.tell(machine.Stopped())
+        for waiting in self._announcements.values():
+            waiting.done.set_result(None)
+        self._announcements.clear()
         self.over.set()
 
     def take_over(self, before: Kept) -> None:
@@ -99,6 +129,67 @@ class Floor:
         self._scribe.note(EventType.DTMF, {"turn": self.turns.turn, "digit": digit})
         if self.ear.profile.dtmf:
             self.tell(machine.Key(digit))
+
+    # --- what is not the conversation's own ---
+
+    def announce(
+        self,
+        text: str,
+        *,
+        now: bool = False,
+        after: Literal["listen", "hangup", "handoff"] = "listen",
+        by: str | None = None,
+    ) -> asyncio.Future[Heard | None]:
+        """Say this line, as a turn of its own: when nobody is in the middle of something, or `now`. The future says how
+        much of it was heard, None if it never came to that."""
+        done: asyncio.Future[Heard | None] = asyncio.get_running_loop().create_future()
+        if self.ending or len(self._announcements) >= MAX_LINES:
+            done.set_result(None)
+            return done
+        self._lines += 1
+        key = str(self._lines)
+        self._announcements[key] = _Announcement(text, after, by, done)
+        self.tell(machine.Announce(key, now))
+        return done
+
+    def _announcing(self, turn: int, key: str) -> None:
+        line = self._announcements[key]
+        line.turn = turn
+        self.mouth.begin(turn)
+        if line.after != "listen":
+            self.tell(machine.Interruptible(False))
+        clauser = Clauser()
+        for clause in [*clauser.feed(line.text), *clauser.flush()]:
+            self.mouth.say(clause)
+        self.mouth.answered(Directive(say=line.text, after=line.after))
+
+    def _announced(self, turn: int, heard: Heard) -> str | None:
+        """Who wanted what was said in this turn, if it was an announcement; it is over now."""
+        key = next((key for key, line in self._announcements.items() if line.turn == turn), None)
+        if key is None:
+            return None
+        line = self._announcements.pop(key)
+        line.done.set_result(heard)
+        return line.by
+
+    def bridge(self) -> None:
+        """Say that somebody is coming."""
+        self.mouth.begin(self.turns.turn)
+        self.mouth.say_prerendered(self._parts.filler, answer=False)
+
+    def overheard(self, speaker: Literal["user", "supervisor"], turn: int, text: str, understood: bool = True) -> None:
+        """This was said between the caller and a supervisor: it is kept, and belongs to what was said."""
+        data = {"turn": turn, "speaker": speaker, "text": text, "confidence": None, "understood": understood}
+        self._scribe.note(EventType.FINAL_TRANSCRIPT, data)
+        if self.answering:
+            self.answering.history.append(Message("user" if speaker == "user" else "assistant", text))
+
+    def _regained(self, turn: int) -> None:
+        """The conversation goes on where it was: it is started once more."""
+        assert self.answering
+        assert self.hello
+        self.mouth.begin(turn)
+        self.answering.tell(turn, replace(self.hello, now=self._parts.local_now()))
 
     # --- engines ---
 
@@ -168,6 +259,12 @@ class Floor:
                 self._leave(turn)
             case machine.CommitKeys(turn, digits):
                 self._answer(turn, HeardDigits(digits, self._parts.local_now()), digits)
+            case machine.Announcing(turn, key):
+                self._announcing(turn, key)
+            case machine.Overheard(turn, text, understood):
+                self.overheard("user", turn, text, understood)
+            case machine.Regained(turn):
+                self._regained(turn)
             case machine.LeaveMessage(turn):
                 self._answer(turn, VoicemailReached(self._parts.local_now()))
             case machine.Idle(turn):
@@ -211,8 +308,9 @@ class Floor:
 
     def _stand_in(self, what: str) -> None:
         """Nothing has been heard for too long: say something that is at hand."""
-        if what == "filler":
-            self.mouth.say_prerendered(self._parts.filler, answer=False)
+        if what != "apology":
+            line = self._parts.filler if what == "filler" else self._parts.working
+            self.mouth.say_prerendered(line, answer=False)
             return
         self.fault("answering", "turn", "timeout", "nothing to say in time")
         self.mouth.say_prerendered(self._parts.apology, answer=False)
@@ -227,6 +325,11 @@ class Floor:
         """The manager has decided."""
         self.ear.configure(directive.listening)
         self.tell(machine.Interruptible(directive.interruptible))
+
+    def working(self, turn: int, on: bool) -> None:
+        """Tools run for this turn, or have ended."""
+        if self.current(turn):
+            self.tell(machine.Working(on))
 
     def thought(self, turn: int, text: str) -> None:
         """More text of the answer."""
@@ -263,7 +366,8 @@ class Floor:
 
     def _book(self, turn: int, heard: Heard) -> None:
         """What was heard goes into the history, the journal, and the turn's figures."""
-        data = {
+        by = self._announced(turn, heard)
+        data: dict[str, object] = {
             "turn": turn,
             "speaker": "assistant",
             "text": heard.text,
@@ -271,13 +375,16 @@ class Floor:
             "interrupted": not heard.whole,
             "heard_ms": heard.ms,
         }
+        if by:
+            data["by"] = by
         if heard.full_text:
             self._scribe.note(EventType.AI_RESPONSE_COMPLETE, data)
         if self.answering and heard.text:
             self.answering.history.append(Message("assistant", heard.text))
-        if turn == self.mouth.meter.turn and (heard.full_text or self.mouth.meter.total_tokens):
-            change = {"total_tokens": self.tokens}
-            self._scribe.note(EventType.TURN_METRICS, self.mouth.meter.data(), change=change)
+        meter = self.mouth.meter
+        if turn == meter.turn and not meter.told and (heard.full_text or meter.total_tokens):
+            meter.told = True
+            self._scribe.note(EventType.TURN_METRICS, meter.data(), change={"total_tokens": self.tokens})
 
     def _show(self, type_: LiveType, data: Mapping[str, object]) -> None:
         self._parts.audience.live(self._call_id, type_, data, iso(self._parts.clock()))

@@ -20,6 +20,8 @@ class TurnMeter:
 
     turn: int
     endpointing_ms: int = 0
+    told: bool = False
+    """Its figures are in the journal."""
     tokens: dict[str, int] = field(default_factory=lambda: {"prompt": 0, "completion": 0, "cached": 0})
     _at: dict[str, float] = field(default_factory=dict)
 

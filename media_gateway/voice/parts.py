@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -30,6 +30,10 @@ class Conversing(Protocol):
     @property
     def listening(self) -> ListeningProfile:
         """How to listen before the first directive."""
+
+    @property
+    def approval(self) -> Collection[str]:
+        """Tools that a supervisor has to approve first."""
 
     def begin(self) -> ConversationState:
         """The state before `Started`."""
@@ -78,6 +82,10 @@ class Patience:
     """After the end, for what the caller has asked for to be done."""
     lost: float = 5.0
     """For another instance to take over a stream that broke; then the call is over."""
+    approval: float = 30.0
+    """For a supervisor to approve a tool; then it is refused."""
+    microphone: float = 20.0
+    """For the microphone of a supervisor who has taken the caller over; then the assistant goes on."""
     verdict: float = 45.0
     """For the carrier to say whether a human or a machine answered a call of ours (it takes 30 at most)."""
     look: float = 0.5
@@ -100,6 +108,8 @@ class Parts:
     zone: ZoneInfo
     prerendered: Mapping[str, bytes] = field(default_factory=dict)
     filler: str = "One moment, please."
+    working: str = "I am still working on that. One more moment, please."
+    transfer: str = "One moment, please. I am putting you through to a colleague."
     apology: str = "I am sorry, I am having some trouble on my side. Could you say that once more?"
     cut_off: str = "Sorry, we were cut off."
     lookup: Callable[[str, str], Awaitable[Mapping[str, Any] | None]] | None = None

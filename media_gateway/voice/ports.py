@@ -309,6 +309,18 @@ class StartedStream:
     """What a call that we place is about (`Call.metadata["variables"]`)."""
 
 
+class Microphone(Protocol):
+    """A supervisor's sound on its way to the caller."""
+
+    open: bool
+
+    def feed(self, mulaw: bytes) -> None:
+        """Mu-law 8 kHz. Never blocks; what comes faster than it sounds is dropped."""
+
+    def close(self) -> None:
+        """Give the caller back. Safe to call twice."""
+
+
 class Session(Protocol):
     """A call in progress, as the socket shell sees it. The `on_*` methods are called on the event loop, return at once
     and never raise."""
@@ -335,6 +347,12 @@ class Session(Protocol):
 
     def add_tap(self, tap: Callable[[int, bytes], None]) -> Callable[[], None]:
         """Listen in: `tap(side, mulaw)` with side 0 the caller, 1 the assistant. Returns how to stop."""
+
+    def on_commands(self) -> None:
+        """There may be commands of supervisors for this call."""
+
+    def microphone(self, user: str) -> Microphone | None:
+        """For the supervisor who has taken this caller over, once; None for anybody else."""
 
     async def run(self) -> None:
         """The whole call; returns when nothing of it is left, the line closed if it was ours to close."""

@@ -18,11 +18,13 @@ from media_gateway.voice.answering import Answering
 from media_gateway.voice.ear import Ear
 from media_gateway.voice.ending import finish
 from media_gateway.voice.floor import Floor
+from media_gateway.voice.microphone import Microphone
 from media_gateway.voice.mouth import Mouth, Tap
 from media_gateway.voice.opening import kept, look_up
 from media_gateway.voice.parts import GENERAL_FLOW, Conversing, Parts
 from media_gateway.voice.ports import Line, StartedStream
 from media_gateway.voice.scribe import Scribe
+from media_gateway.voice.supervising import Supervising
 from media_gateway.voice.verdict import who_answered
 from realtime.call import Status
 from realtime.events import EventType
@@ -48,11 +50,13 @@ class CallSession:
             fenced=lambda: self.floor.end("fenced"),
         )
         self.floor = Floor(parts, started.call_id, self._scribe, line, reopen=self._open_engine)
+        self._supervising = Supervising(parts, started.call_id, self.floor, self._scribe)
         self._group: asyncio.TaskGroup | None = None
         self._engine_tasks: set[asyncio.Task[None]] = set()
         self._term = 0
         self._answerer: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._commands: asyncio.Task[None] | None = None
 
     @property
     def turns(self) -> machine.Turns:
@@ -97,6 +101,14 @@ class CallSession:
         taps.append(tap)
         return lambda: taps.remove(tap) if tap in taps else None
 
+    def on_commands(self) -> None:
+        """A supervisor wants something of this call."""
+        self._supervising.wake()
+
+    def microphone(self, user: str) -> Microphone | None:
+        """For the supervisor who has taken the caller over; None for anybody else."""
+        return self._supervising.microphone(user)
+
     # --- the life of the call ---
 
     async def run(self) -> None:
@@ -110,7 +122,7 @@ class CallSession:
                 await self.floor.over.wait()
                 await self._close_engines()
                 await self._settle(opening)
-                for task in (scribe, opening, self._answerer, self._watcher):
+                for task in (scribe, opening, self._answerer, self._watcher, self._commands):
                     if task:
                         task.cancel()
         finally:
@@ -118,6 +130,7 @@ class CallSession:
             self.floor.timers.close()
             self._line.close()
             self.floor.mouth.taps.clear()
+            self._supervising.close()
             await self._close_engines()
         log.info("call_ended", call_id=self.call_id, ending=self.floor.ending)
 
@@ -132,14 +145,16 @@ class CallSession:
     async def _settle(self, opening: asyncio.Task[None]) -> None:
         """Let what was asked for be done, and write what is left and how it ended, in the time that is given for it."""
         ending = self.floor.ending or "lost"
+        self._supervising.close()
         try:
             async with asyncio.timeout(self._parts.patience.finish):
                 await asyncio.wait({opening})  # it may be in the middle of making the call ours
                 if ending != "fenced" and self._term:
                     await self._rest()
+                    await self._supervising.rest()
                     if ending in ("hangup", "handoff", "move"):
-                        data = {"command_id": None, "kind": f"stream_{ending}", "actor": "session", "outcome": "done"}
-                        self._scribe.note(EventType.COMMAND, data, change={"next": ending})
+                        data = {"command_id": None, "kind": f"stream_{ending}", "actor": "session"}
+                        self._scribe.note(EventType.COMMAND, data | {"ok": True, "detail": ""}, change={"next": ending})
                     await self._scribe.flush()
                 self._scribe.seal()
                 self._line.close()
@@ -178,7 +193,10 @@ class CallSession:
         floor.ear.configure(manager.listening)
         before = await kept(self._parts, self.call_id, floor.fault) if started.resumed else None
         state = before.state if before else None
-        floor.answering = Answering(self._parts, floor, self._scribe, manager, state or manager.begin())
+        floor.hello = hello
+        approvals = self._supervising.approvals
+        approvals.needed = manager.approval
+        floor.answering = Answering(self._parts, floor, self._scribe, manager, state or manager.begin(), approvals)
         if before:
             floor.take_over(before)
         floor.answering.bind(
@@ -230,6 +248,8 @@ class CallSession:
             change={"stream_sid": self._started.stream_sid, "flow": manager.name, "next": None},
         )
         self._scribe.start(self._term)
+        if self._group:
+            self._commands = self._group.create_task(self._guard(self._supervising.run(head)), name="commands")
 
     # --- engines ---
 

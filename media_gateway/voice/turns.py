@@ -8,23 +8,103 @@ gives the next `Turns` and the commands for the shell. No clock (timers come bac
                                   first words over it   v  | noise, "uh-huh", nothing more
                                                        HELD --words go on--> cut, the caller has the floor
 
+    anything --TakenOver--> SUPERVISED --Released--> THINKING   (a supervisor talks with the caller; we only listen)
+
     anything --an engine is gone, nothing to say for too long--> LEAVING --Stopped--> ENDED
 
 `turn` is the one token of the call: whatever was started for an older turn may not emit audio any more. No phase waits
 for an event that may never come: LISTENING, THINKING and HELD have a timer of their own, SPEAKING and LEAVING end with
-the sound that was sent, which the ledger bounds.
+the sound that was sent, which the ledger bounds, and SUPERVISED with the supervisor's socket.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
+
+from media_gateway.voice.turn_model import (
+    IDLE_MS,
+    Announce,
+    Announcing,
+    Arm,
+    AudioBegan,
+    Commit,
+    CommitKeys,
+    Cut,
+    Disarm,
+    GaveUp,
+    Hold,
+    Idle,
+    Ignored,
+    Interruptible,
+    Key,
+    Leave,
+    LeaveMessage,
+    Opened,
+    Overheard,
+    Phase,
+    PlayedOut,
+    RanDry,
+    Recording,
+    Regained,
+    Released,
+    Resume,
+    Say,
+    Sound,
+    Stopped,
+    TakenOver,
+    TimerFired,
+    TurnCommand,
+    TurnEvent,
+    Turns,
+    Utterance,
+    Words,
+    Working,
+)
+
+__all__ = [
+    "IDLE_MS",
+    "Announce",
+    "Announcing",
+    "Arm",
+    "AudioBegan",
+    "Commit",
+    "CommitKeys",
+    "Cut",
+    "Disarm",
+    "GaveUp",
+    "Hold",
+    "Idle",
+    "Ignored",
+    "Interruptible",
+    "Key",
+    "Leave",
+    "LeaveMessage",
+    "Opened",
+    "Overheard",
+    "Phase",
+    "PlayedOut",
+    "RanDry",
+    "Recording",
+    "Regained",
+    "Released",
+    "Resume",
+    "Say",
+    "Sound",
+    "Stopped",
+    "TakenOver",
+    "TimerFired",
+    "TurnCommand",
+    "TurnEvent",
+    "Turns",
+    "Utterance",
+    "Words",
+    "Working",
+]
 
 HOLD_MS = 900
 """How long a hold waits for more words before speech goes on."""
 MAX_HOLDS = 3
-IDLE_MS = 9_000
 TYPING_IDLE_MS = 60_000
 """Somebody who types is not silent: they are thinking and looking for keys."""
 DEAF_MS = 30_000
@@ -34,6 +114,10 @@ FILLER_MS = 1_000
 """After this long in thought something is said: with the way to the caller's ear, inside the 1.2 s of the design."""
 APOLOGY_MS = 3_500
 APOLOGY_AGAIN_MS = 8_000
+WORKING_MS = 6_000
+"""While a tool runs, that often the caller is told that it does."""
+MAX_WAITS = 8
+"""Times in a row. Tools have deadlines of their own; but the caller's patience does not depend on those."""
 MAX_APOLOGIES = 2
 """In a row, with no answer between them; then the call is given to a human."""
 MAX_KEYS = 32
@@ -43,222 +127,6 @@ _INTERJECTIONS = frozenset(
     {"uh", "huh", "uhhuh", "um", "mm", "hm", "hmm", "mhm", "mmhm", "ah", "oh", "ok", "okay", "right", "yeah", "yep"}
     | {"sure", "i", "see", "got", "it", "alright"}
 )
-
-
-class Phase(StrEnum):
-    """Who has the floor."""
-
-    CONNECTING = "connecting"
-    LISTENING = "listening"
-    THINKING = "thinking"
-    SPEAKING = "speaking"
-    HELD = "held"
-    LEAVING = "leaving"
-    ENDED = "ended"
-
-
-# --- events --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """The recogniser believes that somebody began (or stopped) making sound."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What has been recognised of the utterance so far."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """The caller's turn, whole; `typed` when it did not come by voice (then it always counts)."""
-
-    text: str
-    understood: bool = True
-    typed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of the phone."""
-
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The call begins: the assistant greets (turn 0 is ours)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interruptible:
-    """Whether what is about to be said may be interrupted."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AudioBegan:
-    """The first sound of the reply has been sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class RanDry:
-    """All that was sent of the reply has been heard, and more of it is awaited (a tool runs, a voice is slow)."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedOut:
-    """The reply is complete and has been heard to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimerFired:
-    """A timer that was armed and not disarmed."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A machine has answered and records now: what we say next is the message that we leave."""
-
-
-@dataclass(frozen=True, slots=True)
-class GaveUp:
-    """An engine that the call cannot do without is gone for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The call is over."""
-
-
-TurnEvent = (
-    Sound | Words | Utterance | Key | Opened | Interruptible | AudioBegan | RanDry | PlayedOut | TimerFired
-    | Recording | GaveUp | Stopped
-)  # fmt: skip
-
-
-# --- commands ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The caller's turn is real: answer it."""
-
-    turn: int
-    text: str
-    understood: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CommitKeys:
-    """The caller's turn was made with the keypad."""
-
-    turn: int
-    digits: str
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Nobody spoke for the idle time: this turn is ours."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveMessage:
-    """Speak to the machine that records: this turn is ours, and nothing interrupts it."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Fall silent, forget nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """It was nothing: go on from the last heard word."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Stop thinking and speaking for the turn that was (tools go on). The caller has the floor, unless the call itself
-    is over (`caller` False)."""
-
-    turn: int
-    words: str
-    caller: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """Words that were not a turn."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Say the pre-rendered `filler` or `apology`."""
-
-    what: str
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Apologise with what is at hand, and give the caller to a human."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """(Re)start a timer."""
-
-    name: str
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Disarm:
-    """Stop a timer."""
-
-    name: str
-
-
-TurnCommand = Commit | CommitKeys | Idle | LeaveMessage | Hold | Resume | Cut | Ignored | Say | Leave | Arm | Disarm
-
-
-# --- the machine ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """`waiting` is an utterance that came while we could not be interrupted; `words` are those that hold us, or did
-    last (the same words again do not hold twice)."""
-
-    phase: Phase = Phase.CONNECTING
-    turn: int = 0
-    sounding: bool = False
-    words: str = ""
-    holds: int = 0
-    interruptible: bool = True
-    keys: str = ""
-    waiting: Utterance | None = None
-    apologies: int = 0
-    idle_ms: int = IDLE_MS
 
 
 Next = tuple[Turns, tuple[TurnCommand, ...]]
@@ -278,11 +146,63 @@ def step(turns: Turns, event: TurnEvent) -> Next:
         return after, (Cut(turns.turn, "", caller=False), *_disarm_all())
     if turns.phase is Phase.LEAVING:
         return turns, ()
+    if turns.phase is Phase.SUPERVISED:
+        return _supervised(turns, event)
     if isinstance(event, GaveUp):
         return _leave(turns)
     if turns.phase is Phase.CONNECTING:
         return _connecting(turns, event)
-    return _step(turns, event)
+    after, commands = _step(turns, event)
+    if not after.lines or isinstance(event, Words) or not _quiet(after):
+        return after, commands
+    after, more = _line(after)
+    return after, (*commands, *more)
+
+
+def _quiet(turns: Turns) -> bool:
+    """Nobody is in the middle of something."""
+    return turns.phase is Phase.LISTENING and not turns.sounding and not turns.keys
+
+
+def _line(turns: Turns) -> Next:
+    """The announcement that waits longest."""
+    after = _think(replace(turns, lines=turns.lines[1:]))
+    return after, (*_thinking(), Announcing(after.turn, turns.lines[0]))
+
+
+def _announce(turns: Turns, event: Announce) -> Next:
+    if not event.now:
+        return replace(turns, lines=(*turns.lines, event.key)), ()
+    after, commands = _line(replace(turns, lines=(event.key, *turns.lines)))
+    return after, (Cut(turns.turn, "", caller=False), *commands)
+
+
+def _taken_over(turns: Turns) -> Next:
+    after = replace(_think(turns), phase=Phase.SUPERVISED, waiting=None)
+    commands = (Cut(turns.turn, "", caller=False), *_disarm_all())
+    waited = turns.waiting
+    return after, (*commands, Overheard(after.turn, waited.text, waited.understood)) if waited else commands
+
+
+def _supervised(turns: Turns, event: TurnEvent) -> Next:
+    """A supervisor has the caller: what is said is kept, and that is all."""
+    match event:
+        case Utterance(text, understood) if text.strip():
+            after = replace(turns, turn=turns.turn + 1, sounding=False)
+            return after, (Overheard(after.turn, text, understood),)
+        case Sound(on):
+            return replace(turns, sounding=on), ()
+        case GaveUp():
+            return replace(turns, lost=True), ()
+        case Announce():
+            return _announce(turns, event)
+        case Released() if turns.lost:
+            return _leave(turns)
+        case Released():
+            after = _think(turns)
+            return after, (*_thinking(), Regained(after.turn))
+        case _:
+            return turns, ()
 
 
 def _step(turns: Turns, event: TurnEvent) -> Next:
@@ -307,6 +227,14 @@ def _step(turns: Turns, event: TurnEvent) -> Next:
             return _played_out(turns)
         case TimerFired(name):
             return _timer(turns, name)
+        case Working(on):
+            after = replace(turns, working=on)
+            # What was due from a model is due again from now.
+            return after, (Arm("apology", APOLOGY_MS),) if turns.phase is Phase.THINKING and not on else ()
+        case Announce():
+            return _announce(turns, event)
+        case TakenOver():
+            return _taken_over(turns)
         case Recording():
             # What its announcement said was no caller's turn.
             after = replace(_think(turns), waiting=None, interruptible=False)
@@ -331,6 +259,8 @@ def _connecting(turns: Turns, event: TurnEvent) -> Next:
             return replace(turns, waiting=_joined(turns.waiting, event)), ()
         case Key(digit):
             return replace(turns, keys=(turns.keys + digit)[:MAX_KEYS]), ()
+        case Announce(key):
+            return replace(turns, lines=(*turns.lines, key)), ()
         case _:
             return turns, ()
 
@@ -413,7 +343,17 @@ def _commit(turns: Turns, said: Utterance) -> Next:
 
 
 def _think(turns: Turns) -> Turns:
-    return replace(turns, phase=Phase.THINKING, turn=turns.turn + 1, words="", holds=0, keys="", interruptible=True)
+    return replace(
+        turns,
+        phase=Phase.THINKING,
+        turn=turns.turn + 1,
+        words="",
+        holds=0,
+        keys="",
+        interruptible=True,
+        working=False,
+        waits=0,
+    )
 
 
 def _thinking() -> tuple[TurnCommand, ...]:
@@ -474,6 +414,8 @@ def _silence(turns: Turns, name: str) -> Next:
         return turns, (Say(name, turns.turn),)
     if name != "apology":
         return turns, ()
+    if turns.working and turns.waits < MAX_WAITS:
+        return replace(turns, waits=turns.waits + 1), (Say("working", turns.turn), Arm("apology", WORKING_MS))
     if turns.apologies >= MAX_APOLOGIES:
         return _leave(turns)
     after = replace(turns, apologies=turns.apologies + 1)

@@ -25,7 +25,7 @@ from media_gateway.dashboard.ports import DemoCall
 from media_gateway.server import DrainingServer, server
 from media_gateway.settings import Settings, load
 from media_gateway.telephony.media_stream import Limits
-from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
+from media_gateway.voice.ports import Line, Microphone, Session, SessionFactory, StartedStream
 from realtime.bus.port import Bus, BusMessage, PublishFailed
 
 TOKEN = "a-twilio-auth-token"
@@ -90,6 +90,12 @@ class NotedSession:
     def add_tap(self, tap: Callable[[int, bytes], None]) -> Callable[[], None]:
         self.taps.append(tap)
         return lambda: self.taps.remove(tap)
+
+    def on_commands(self) -> None:
+        self.notes.append(("commands", None))
+
+    def microphone(self, user: str) -> Microphone | None:
+        return None
 
     async def run(self) -> None:
         await self.over.wait()

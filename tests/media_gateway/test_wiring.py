@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from media_gateway.conversation.flow import SHIPPED, FlowError, load_flow
+from media_gateway.telephony.directory import person_of
 from media_gateway.telephony.handoff import Person
-from media_gateway.wiring import person_of
 
 
 def flow_with(folder: Path, escalation: str) -> Path:

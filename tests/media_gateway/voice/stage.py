@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from media_gateway.conversation.model import (
     ConversationState,
     Directive,
+    Guided,
     HeardDigits,
     HeardText,
     Input,
@@ -205,6 +206,7 @@ class Manager:
     name: str = "test"
     listening: ListeningProfile = field(default_factory=ListeningProfile)
     told: list[Input] = field(default_factory=list)
+    approval: Collection[str] = ()
 
     def begin(self) -> ConversationState:
         return ConversationState(flow=self.name)
@@ -238,6 +240,8 @@ class Manager:
                 return Directive(tools=(ToolCall("again", {}),))
             case ToolReturned(name, _, ok, data):
                 return Directive(say=f"{name} {'is done' if ok else data['reason']}.")
+            case Guided():
+                return Directive()
             case VoicemailReached():
                 return Directive(say=MESSAGE, after="hangup", interruptible=False)
             case _:

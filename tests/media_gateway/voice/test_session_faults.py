@@ -184,7 +184,7 @@ async def test_ears_that_hang_on_opening(tmp_path: Path) -> None:
 
 
 async def test_an_answer_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, ms in (("FILLER_MS", 10), ("APOLOGY_MS", 60), ("APOLOGY_AGAIN_MS", 60)):
+    for name, ms in (("FILLER_MS", 10), ("APOLOGY_MS", 60), ("APOLOGY_AGAIN_MS", 60), ("WORKING_MS", 20)):
         monkeypatch.setattr(machine, name, ms)
     async with call(tmp_path) as stage:
         stage.begin()
