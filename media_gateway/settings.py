@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     deepgram_api_key: SecretStr | None = None
     deepgram_base_url: str = "wss://api.deepgram.com"
     deepgram_listen: Literal["v1", "v2"] = "v1"
+    deepgram_voice: str = "aura-2-thalia-en"
+    """Which voice speaks (a model of `speak` v1)."""
     openai_api_key: SecretStr | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     openai_model: str = "gpt-6-luna"
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     """How long it thinks before it speaks; `model`: nothing is said about that (some models know no such option)."""
     elevenlabs_api_key: SecretStr | None = None
     elevenlabs_base_url: str = "https://api.elevenlabs.io"
+    elevenlabs_voice_id: str = "EXAVITQu4vr4xnSDxMaL"
+    elevenlabs_model: str = "eleven_flash_v2_5"
     elevenlabs_agent_id: str | None = None
     elevenlabs_phone_number_id: str | None = None
     elevenlabs_webhook_secret: SecretStr | None = None

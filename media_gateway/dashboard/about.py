@@ -18,7 +18,7 @@ _NAMES = {
 _UNLOCK = {
     "hearing": "DEEPGRAM_API_KEY (not in this version yet)",
     "thinking": "OPENAI_API_KEY (not in this version yet)",
-    "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY (not in this version yet)",
+    "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY",
 }
 
 

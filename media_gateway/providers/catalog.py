@@ -9,11 +9,15 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from media_gateway.providers.deepgram_voice import DeepgramVoice
+from media_gateway.providers.elevenlabs_voice import ElevenLabsVoice
 from media_gateway.providers.embedded_ears import EmbeddedEars
 from media_gateway.providers.embedded_voice import EmbeddedVoice
+from media_gateway.providers.line_cache import LineCache
 from media_gateway.providers.openai_mind import MindOptions, OpenAiMind
+from media_gateway.providers.paired_voice import PairedVoice
 from media_gateway.providers.scripted_mind import ScriptedMind
-from media_gateway.voice.ports import Engines, Mind, ProviderFault
+from media_gateway.voice.ports import Engines, Mind, ProviderFault, Voice
 
 
 class EngineSettings(Protocol):
@@ -33,6 +37,27 @@ class EngineSettings(Protocol):
 
     @property
     def callboard_max_calls(self) -> int: ...
+
+    @property
+    def deepgram_api_key(self) -> SecretStr | None: ...
+
+    @property
+    def deepgram_base_url(self) -> str: ...
+
+    @property
+    def deepgram_voice(self) -> str: ...
+
+    @property
+    def elevenlabs_api_key(self) -> SecretStr | None: ...
+
+    @property
+    def elevenlabs_base_url(self) -> str: ...
+
+    @property
+    def elevenlabs_voice_id(self) -> str: ...
+
+    @property
+    def elevenlabs_model(self) -> str: ...
 
     @property
     def openai_api_key(self) -> SecretStr | None: ...
@@ -58,7 +83,7 @@ _LABELS = {
 _KEYS = {
     "hearing": "DEEPGRAM_API_KEY will change it (not in this version yet)",
     "thinking": "OPENAI_API_KEY changes it",
-    "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY will change it (not in this version yet)",
+    "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY changes it",
 }
 
 
@@ -66,11 +91,30 @@ def build_engines(settings: EngineSettings) -> Engines:
     """Raises ProviderFault (kind `missing`) for a provider that this version cannot serve."""
     if settings.callboard_stt != "embedded":
         raise _not_built("CALLBOARD_STT", settings.callboard_stt, "embedded", "DEEPGRAM_API_KEY")
-    if settings.callboard_tts != "embedded":
-        key = "ELEVENLABS_API_KEY" if settings.callboard_tts == "elevenlabs" else "DEEPGRAM_API_KEY"
-        raise _not_built("CALLBOARD_TTS", settings.callboard_tts, "embedded", key)
     ears = EmbeddedEars(settings.callboard_data_dir / "ears")
-    return Engines(ears=ears, mind=_mind(settings), voice=EmbeddedVoice())
+    return Engines(ears=ears, mind=_mind(settings), voice=_voice(settings))
+
+
+def _voice(settings: EngineSettings) -> Voice:
+    if settings.callboard_tts == "embedded":
+        return EmbeddedVoice()
+    voices: list[Voice] = []
+    for name in _voices(settings):
+        key = settings.deepgram_api_key if name == "deepgram" else settings.elevenlabs_api_key
+        if not key:
+            raise ProviderFault(name, "missing", f"{name.upper()}_API_KEY is required by CALLBOARD_TTS={name}")
+        if name == "deepgram":
+            voices.append(DeepgramVoice(key.get_secret_value(), settings.deepgram_base_url, settings.deepgram_voice))
+        else:
+            where = (settings.elevenlabs_base_url, settings.elevenlabs_voice_id, settings.elevenlabs_model)
+            voices.append(ElevenLabsVoice(key.get_secret_value(), *where))
+    return PairedVoice(voices, LineCache(settings.callboard_data_dir / "lines"))
+
+
+def _voices(settings: EngineSettings) -> tuple[str, ...]:
+    """The first choice, and the other vendor as its stand-in if its key is there."""
+    keys = {"deepgram": settings.deepgram_api_key, "elevenlabs": settings.elevenlabs_api_key}
+    return (settings.callboard_tts, *(name for name in keys if name != settings.callboard_tts and keys[name]))
 
 
 def _mind(settings: EngineSettings) -> Mind:
@@ -105,6 +149,7 @@ def describe(settings: EngineSettings) -> list[str]:
     for stage, choice in chosen.items():
         label = _LABELS.get((stage, choice))
         named = f"openai ({', then '.join(_models(settings))})" if choice == "openai" else choice
+        named = ", then ".join(_voices(settings)) if stage == "speaking" else named
         lines.append(f"{stage}: {label} · {_KEYS[stage]}" if label else f"{stage}: {named}")
     return lines
 

@@ -61,14 +61,18 @@ class PairedVoice:
 
     async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
         """The first that can be had. Raises ProviderFault when none can."""
-        now = time.monotonic()
-        able = [voice for voice in self._voices if self._breakers[voice.name].allows(now)] or list(self._voices)
-        for voice in able[:-1]:
+        last = self._voices[-1]
+        for voice in self._voices:
+            # If all of them are being left alone, it is tried all the same: silence is no better.
+            if voice is not last and not self._breakers[voice.name].allows(time.monotonic()):
+                continue
             try:
                 return await self._open(voice, on_spoken)
             except ProviderFault as fault:
+                if voice is last:
+                    raise
                 on_spoken(VoiceTrouble(fault.provider, fault.kind, fault.detail))
-        return await self._open(able[-1], on_spoken)
+        raise AssertionError("a voice has at least one provider")
 
     async def _open(self, voice: Voice, on_spoken: Callable[[Spoken], None]) -> Speaking:
         breaker = self._breakers[voice.name]

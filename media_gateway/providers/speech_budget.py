@@ -12,11 +12,12 @@ class Budget:
         self._most = most
         self._window = seconds + margin_s
         self._spent: deque[tuple[float, int]] = deque()
+        """(when it counts no more, how much)."""
         self._sum = 0
 
     def left(self, now: float) -> int:
         """What may be spent now."""
-        while self._spent and self._spent[0][0] <= now - self._window:
+        while self._spent and self._spent[0][0] <= now:
             self._sum -= self._spent.popleft()[1]
         return self._most - self._sum
 
@@ -24,7 +25,7 @@ class Budget:
         """Spend it, if it may be."""
         if amount > self.left(now):
             return False
-        self._spent.append((now, amount))
+        self._spent.append((now + self._window, amount))
         self._sum += amount
         return True
 
@@ -33,8 +34,8 @@ class Budget:
         missing = amount - self.left(now)
         if missing <= 0:
             return now
-        for at, spent in self._spent:
+        for until, spent in self._spent:
             missing -= spent
             if missing <= 0:
-                return at + self._window
+                return until
         return float("inf")

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from media_gateway.providers.catalog import build_engines, describe
-from media_gateway.voice.ports import ProviderFault
+from media_gateway.voice.ports import ProviderFault, Several
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,13 @@ class _Settings:
     callboard_tts: str = "embedded"
     callboard_data_dir: Path = Path(".callboard")
     callboard_max_calls: int = 100
+    deepgram_api_key: SecretStr | None = None
+    deepgram_base_url: str = "wss://api.deepgram.com"
+    deepgram_voice: str = "aura-2-thalia-en"
+    elevenlabs_api_key: SecretStr | None = None
+    elevenlabs_base_url: str = "https://api.elevenlabs.io"
+    elevenlabs_voice_id: str = "abc"
+    elevenlabs_model: str = "eleven_flash_v2_5"
     openai_api_key: SecretStr | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     openai_model: str = "gpt-6-luna"
@@ -36,8 +43,8 @@ def test_the_keyless_engines() -> None:
     [
         (_Settings(callboard_stt="deepgram"), "CALLBOARD_STT=deepgram .*CALLBOARD_STT=embedded"),
         (_Settings(callboard_llm="openai"), "OPENAI_API_KEY is required by CALLBOARD_LLM=openai"),
-        (_Settings(callboard_tts="elevenlabs"), "CALLBOARD_TTS=elevenlabs .*ELEVENLABS_API_KEY"),
-        (_Settings(callboard_tts="deepgram"), "CALLBOARD_TTS=deepgram .*DEEPGRAM_API_KEY"),
+        (_Settings(callboard_tts="elevenlabs"), "ELEVENLABS_API_KEY is required by CALLBOARD_TTS=elevenlabs"),
+        (_Settings(callboard_tts="deepgram"), "DEEPGRAM_API_KEY is required by CALLBOARD_TTS=deepgram"),
     ],
 )
 def test_a_provider_that_was_asked_for_is_never_replaced_in_silence(settings: _Settings, named: str) -> None:
@@ -49,7 +56,7 @@ def test_the_start_screen_says_what_serves_each_stage_and_what_would_change_it()
     assert describe(_Settings()) == [
         "hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY will change it (not in this version yet)",
         "thinking: demo (scripted) · OPENAI_API_KEY changes it",
-        "speaking: demo (espeak-ng) · DEEPGRAM_API_KEY or ELEVENLABS_API_KEY will change it (not in this version yet)",
+        "speaking: demo (espeak-ng) · DEEPGRAM_API_KEY or ELEVENLABS_API_KEY changes it",
     ]
     assert describe(_Settings(callboard_stt="deepgram"))[0] == "hearing: deepgram"
 
@@ -59,3 +66,18 @@ def test_openai_by_its_key() -> None:
     assert build_engines(settings).mind.name == "openai"
     assert describe(settings)[1] == "thinking: openai (gpt-6-luna, then gpt-5.4-mini)"
     assert "sk-x" not in str(describe(settings))
+
+
+KEYS = {"deepgram_api_key": SecretStr("dg-x"), "elevenlabs_api_key": SecretStr("el-x")}
+
+
+@pytest.mark.parametrize(("first", "second"), [("deepgram", "elevenlabs"), ("elevenlabs", "deepgram")])
+def test_the_other_voice_stands_in_when_its_key_is_there(first: str, second: str) -> None:
+    alone = _Settings(callboard_tts=first, **{f"{first}_api_key": SecretStr("x")})  # type: ignore[arg-type]
+    assert describe(alone)[2] == f"speaking: {first}"
+    both = _Settings(callboard_tts=first, **KEYS)  # type: ignore[arg-type]
+    assert describe(both)[2] == f"speaking: {first}, then {second}"
+    voice = build_engines(both).voice
+    assert isinstance(voice, Several)
+    assert voice.without(first).name == second
+    assert voice.without(second).name == first
