@@ -303,7 +303,7 @@ def _dashboard_routes(
         journal=core.journal,
         guard=guard,
         sessions=gateway.sessions,
-        about=about(settings, demo=demo_call is not None),
+        about={**about(settings, demo=demo_call is not None), "flows": sorted(flow_names(settings))},
         demo_call=demo_call,
     )
     transcriptions = TranscriptionsSocket(connections, core.hub, core.journal)

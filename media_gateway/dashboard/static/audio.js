@@ -9,14 +9,15 @@ let player = null;
 /** @type {WebSocket | null} */
 let socket = null;
 
+const VOICE = 2;
 const NOT_YET = 4404; // the call has not reached its session yet
 const TRIES = 40;
 const AGAIN_MS = 250;
 
 /** "" = off, else the id of the call that is heard. */
 export const listeningTo = signal("");
-/** Loudness now, 0 to 1: caller, assistant. */
-export const levels = signal(/** @type {[number, number]} */ ([0, 0]));
+/** Loudness now, 0 to 1: caller and assistant of the call that is heard, assistant of a conversation in this browser. */
+export const levels = signal(/** @type {number[]} */ ([0, 0, 0]));
 /** Why there is no sound; "" when all is well. */
 export const soundTrouble = signal("");
 
@@ -24,13 +25,24 @@ export const soundTrouble = signal("");
 export async function prepareSound() {
   if (!context) {
     context = new AudioContext({ latencyHint: "interactive" });
-    await context.audioWorklet.addModule("/static/worklet.js");
+    await context.audioWorklet.addModule("/static/worklets/player.js");
     player = new AudioWorkletNode(context, "phone-player", { numberOfInputs: 0, outputChannelCount: [1] });
     player.port.onmessage = ({ data }) => (levels.value = data);
     player.connect(context.destination);
   }
   await context.resume();
 }
+
+/** Play this piece of a conversation in this browser: 16 kHz, 16 bit. @param {ArrayBuffer} pcm */
+export function playVoice(pcm) {
+  const message = new Uint8Array(pcm.byteLength + 1);
+  message[0] = VOICE;
+  message.set(new Uint8Array(pcm), 1);
+  player?.port.postMessage(message.buffer, [message.buffer]);
+}
+
+/** Drop what was not played of it. */
+export const dropVoice = () => player?.port.postMessage(new Uint8Array([VOICE]).buffer);
 
 /** Hear this call. @param {string} callId */
 export async function listen(callId) {
@@ -50,7 +62,6 @@ export async function listen(callId) {
 export function mute() {
   stopListening();
   for (const side of [0, 1]) player?.port.postMessage(new Uint8Array([side]).buffer);
-  void context?.suspend();
 }
 
 /** A call that was placed a moment ago is not there yet: ask again. @param {string} callId @param {number} tries */
@@ -79,5 +90,5 @@ export function stopListening() {
   socket = null;
   closing?.close();
   listeningTo.value = "";
-  levels.value = [0, 0];
+  levels.value = [0, 0, 0];
 }

@@ -5,4 +5,5 @@ import { icons } from "./components/icons.js";
 /** @type {PageEntry[]} */
 export const pages = [
   { name: "live", title: "Live", icon: icons.live, load: () => import("./pages/live.js") },
+  { name: "talk", title: "Talk", icon: icons.microphone, load: () => import("./pages/talk.js") },
 ];

@@ -67,6 +67,9 @@ function takeAll(events) {
 
 const queue = perFrame(takeAll);
 
+/** What another socket of this page was told. @param {any} message */
+export const feed = (message) => onMessage(message);
+
 /** @param {any} message a frame of the live socket */
 function onMessage(message) {
   const event = normalise(message);

@@ -96,7 +96,7 @@
  */
 
 /** @typedef {{stage: string, name: string, demo: boolean, unlock?: string | null}} Engine */
-/** @typedef {{engines: Engine[], store: string, demo: boolean, base_url: string}} About */
+/** @typedef {{engines: Engine[], store: string, demo: boolean, base_url: string, flows?: string[]}} About */
 
 /**
  * A place of the dashboard. `load` gives the module of the page; its default export draws it and is given what the

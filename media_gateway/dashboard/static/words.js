@@ -2,6 +2,8 @@
 
 const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long" });
 const CLOCK = new Intl.DateTimeFormat("en-US", { hour: "numeric", minute: "2-digit" });
+const SHORT_DAY = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
+const HOUR = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const STAMP = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** "oil_change" -> "Oil change". @param {any} name @returns {string} */
@@ -26,6 +28,14 @@ export function clock(time) {
 export function stamp(iso) {
   const moment = new Date(iso);
   return Number.isNaN(moment.getTime()) ? "" : STAMP.format(moment);
+}
+
+/** "Today 14:05", else "Sat 21 Nov 14:05", in local time. @param {string} iso @returns {string} */
+export function moment(iso) {
+  const when = new Date(iso);
+  if (Number.isNaN(when.getTime())) return "";
+  const today = when.toDateString() === new Date().toDateString();
+  return `${today ? "Today" : SHORT_DAY.format(when).replace(",", "")} ${HOUR.format(when)}`;
 }
 
 /** 75 -> "1:15". @param {number} seconds @returns {string} */
