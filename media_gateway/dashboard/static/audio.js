@@ -41,6 +41,9 @@ export function playVoice(pcm) {
   player?.port.postMessage(message.buffer, [message.buffer]);
 }
 
+/** Play one side of a phone call: a byte for the side and mu-law. @param {ArrayBuffer} frame */
+export const playSide = (frame) => player?.port.postMessage(frame, [frame]);
+
 /** Drop what was not played of it. */
 export const dropVoice = () => player?.port.postMessage(new Uint8Array([VOICE]).buffer);
 

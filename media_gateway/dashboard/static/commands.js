@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { request } from "./api.js";
 
-/** @typedef {"say" | "whisper" | "transfer" | "takeover" | "hangup" | "approve" | "refuse"} Kind */
+/** @typedef {"say" | "whisper" | "transfer" | "takeover" | "release" | "hangup" | "approve" | "refuse"} Kind */
 /** @typedef {{id: string, callId: string, kind: Kind, at: number}} Sent */
 
 const KEPT = 20;

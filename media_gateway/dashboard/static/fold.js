@@ -133,7 +133,7 @@ function applyLive(call, event) {
 /** The final text takes the place of its partial. @param {CallView} call a draft of our own @param {CallEvent} event */
 function clearLive(call, event) {
   const over = event.event === "call_completed" || (event.event === "call_status" && TERMINAL.has(event.data.status));
-  const heard = event.event === "final_transcript" && (call.partial?.turn ?? Infinity) <= event.data.turn;
+  const heard = event.event === "final_transcript" && event.data.speaker !== "supervisor" && (call.partial?.turn ?? Infinity) <= event.data.turn;
   const spoken = event.event === "ai_response_complete" && (call.reply?.turn ?? Infinity) <= event.data.turn;
   if (over || heard) call.partial = null;
   if (over || spoken) call.reply = null;

@@ -15,6 +15,10 @@ const tellers = {
     story.milestones.push({ seq, event: "call_status", detail: data.status, ts });
   },
   final_transcript(story, { data, seq, ts }) {
+    if (data.speaker === "supervisor") {
+      story.items.push({ kind: "supervisor", key: `e${seq}`, text: data.text, cut: "", ts });
+      return said(story, data.text, ts);
+    }
     story.items.push({ kind: "user", key: `e${seq}`, text: data.text, cut: "", ts });
     said(story, data.text, ts);
     story.turns += 1;
@@ -85,23 +89,34 @@ const DEEDS = {
   refuse: "refused",
 };
 
-/** What a supervisor did, for everybody who watches. @param {Story} story @param {CallEvent} event */
+/** @type {Record<string, string>} */
+const VERBS = { say: "have a line said", takeover: "take the call over", hangup: "hang up", release: "give the call back" };
+
+/** What a supervisor did, or is asked to, for everybody who watches. @param {Story} story @param {CallEvent} event */
 function command(story, event) {
-  const { command_id: id, kind, actor, tool } = event.data;
-  const ok = event.data.ok ?? !/fail|refus|expired/.test(event.data.outcome ?? "");
-  const detail = String(event.data.detail ?? "");
-  if (kind === "approval_asked") {
-    story.approvals.push({ id, tool, args: event.data.arguments ?? {}, ts: event.ts });
-    return note(story, event, `Waits for approval: ${plain(tool)}`, "trouble");
-  }
-  if (id) story.commands[id] = { kind, actor, ok, detail, ts: event.ts };
+  const { command_id: id, kind, actor, tool, ok, detail = "" } = event.data;
+  if (kind === "approval") return approval(story, event);
+  if (id) story.commands[id] = { kind, actor, ok: ok !== false, detail: String(detail ?? ""), ts: event.ts };
   const deed = DEEDS[kind];
   if (!deed) return;
   if (ok && kind === "takeover") story.holder = actor;
   if (ok && kind === "release") story.holder = "";
-  if (kind === "approve" || kind === "refuse") story.approvals = story.approvals.filter((asked) => asked.id !== event.data.approval_id && asked.id !== detail);
-  const words = ok ? `${actor} ${deed}` : `${actor} tried: ${plain(kind)} did not work`;
-  note(story, event, detail && kind !== "approve" && kind !== "refuse" ? `${words}: ${detail}` : words, ok ? "calm" : "trouble");
+  if (ok && (kind === "approve" || kind === "refuse")) {
+    story.approvals = story.approvals.filter((asked) => asked.id !== event.data.request_id && asked.tool !== (tool ?? detail));
+  }
+  const words = ok !== false ? `${actor} ${deed}` : `${actor} tried to ${plain(VERBS[kind] ?? kind)}: ${detail || "it did not work"}`;
+  note(story, event, words, ok !== false ? "calm" : "trouble");
+}
+
+/** A tool waits for a supervisor's word, or has waited in vain. @param {Story} story @param {CallEvent} event */
+function approval(story, event) {
+  const { command_id: id, tool, ok, detail } = event.data;
+  if (ok === null || ok === undefined) {
+    story.approvals.push({ id, tool, args: event.data.arguments ?? {}, ts: event.ts });
+    return note(story, event, `Waits for approval: ${plain(tool)}`, "trouble");
+  }
+  story.approvals = story.approvals.filter((asked) => asked.id !== id);
+  if (!ok) note(story, event, `Not approved: ${plain(detail)}`, "trouble");
 }
 
 /** @param {Story} story @param {string} line @param {string} ts */

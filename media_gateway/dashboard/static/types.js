@@ -12,7 +12,7 @@
 
 /**
  * @typedef {object} Bubble
- * @property {"user" | "assistant"} kind
+ * @property {"user" | "assistant" | "supervisor"} kind
  * @property {string} key
  * @property {string} text what was said (assistant: what was heard)
  * @property {string} cut what the caller never heard; "" when all was heard

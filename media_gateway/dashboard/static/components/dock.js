@@ -3,18 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { HonestNote } from "./composer.js";
+import { Level } from "./level.js";
 import { levels } from "../audio.js";
 import { chooseDevice, deviceId, devices, micLevel, micTrouble } from "../microphone.js";
 import * as talk from "../talk.js";
-
-const BARS = 14;
-
-/** Loudness as it is felt: 40 dB over the bars. @param {{level: number, label: string}} props */
-function Level({ level, label }) {
-  const lit = Math.round(Math.min(1, Math.max(0, 1 + Math.log10(Math.max(level, 1e-4)) / 2)) * BARS);
-  return html`<span class="level" role="img" aria-label=${label} data-lit=${lit}>
-    ${Array.from({ length: BARS }, (_, at) => html`<i key=${at} class=${at < lit ? "lit" : ""}></i>`)}</span>`;
-}
 
 const MicLevel = () => html`<${Level} level=${talk.heard.value ? micLevel.value : 0} label="How loud you are" />`;
 const VoiceLevel = () => html`<${Level} level=${levels.value[2] ?? 0} label="How loud the assistant is" />`;

@@ -5,6 +5,9 @@ import { icons } from "./icons.js";
 import { now } from "./clock.js";
 import { Dialog } from "./dialog.js";
 import { may, me } from "../api.js";
+import { micLevel } from "../microphone.js";
+import { giveBack, speakingIn, speakingTrouble, takeOver } from "../takeover.js";
+import { Level } from "./level.js";
 import { command, sent } from "../commands.js";
 import { title, toolWords } from "../words.js";
 /** @import { Approval, CallView } from "../types.js" */
@@ -19,6 +22,7 @@ const WORDS = {
   say: { verb: "Say", done: "The line was said." },
   transfer: { verb: "Transfer", done: "The call is being transferred." },
   takeover: { verb: "Take over", done: "The call is yours." },
+  release: { verb: "Give back", done: "The assistant has the call again." },
   hangup: { verb: "Hang up", done: "The call was ended." },
   approve: { verb: "Approve", done: "Approved." },
   refuse: { verb: "Refuse", done: "Refused." },
@@ -76,15 +80,15 @@ function Line({ call, kind, onDone }) {
 function Question({ call, kind, onClose }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
-  const [via, setVia] = useState("browser");
+  const [by, setBy] = useState("browser");
   /** @param {FormData} form */
   async function confirm(form) {
     setBusy(true);
     setError("");
     const to = String(form.get("to") ?? "").trim();
     try {
-      await command(call.id, kind, kind === "takeover" ? { via, ...(to ? { to } : {}) } : to ? { to } : {});
-      if (kind === "takeover" && via === "browser") await (await import("../takeover.js")).speak(call.id);
+      if (kind === "takeover" && by === "browser") await takeOver(call.id);
+      else await command(call.id, kind, kind === "takeover" ? { by } : to ? { to } : {});
       onClose();
     } catch (problem) {
       setError(problem instanceof Error ? problem.message : String(problem));
@@ -98,15 +102,15 @@ function Question({ call, kind, onClose }) {
   }
   if (kind === "transfer") {
     return html`<${Dialog} title="Transfer this call" confirm="Transfer" ...${common}>
-      <label>To<input name="to" type="tel" placeholder="the person of this flow" autocomplete="off" /></label>
-      <p class="quiet small">Left empty, it rings whoever takes this flow's callers. The assistant says goodbye first.</p></${Dialog}>`;
+      <label>To<input name="to" placeholder="whoever takes this flow's callers" autocomplete="off" maxlength="100" /></label>
+      <p class="quiet small">The name of a supervisor, or empty. The caller is told before it rings.</p></${Dialog}>`;
   }
   return html`<${Dialog} title="Take this call over" confirm="Take over" ...${common}>
     <fieldset class="choice"><legend>Speak with</legend>
-      <label><input type="radio" name="via" value="browser" checked=${via === "browser"} onChange=${() => setVia("browser")} />This browser's microphone</label>
-      <label><input type="radio" name="via" value="phone" checked=${via === "phone"} onChange=${() => setVia("phone")} />My own phone</label>
+      <label><input type="radio" name="by" value="browser" checked=${by === "browser"} onChange=${() => setBy("browser")} />This browser's microphone</label>
+      <label><input type="radio" name="by" value="phone" checked=${by === "phone"} onChange=${() => setBy("phone")} />My own phone</label>
     </fieldset>
-    ${via === "phone" && html`<label>Your number<input name="to" type="tel" required autocomplete="tel" placeholder="+1 555 010 0199" /></label>`}
+    ${by === "phone" && html`<p class="quiet small">It rings at the number that belongs to your login.</p>`}
     <p class="quiet small">The assistant falls silent. You are heard until you give the call back or hang up.</p></${Dialog}>`;
 }
 
@@ -119,7 +123,7 @@ function Waiting({ call, asked }) {
     setBusy(true);
     setError("");
     try {
-      await command(call.id, kind, { approval_id: asked.id });
+      await command(call.id, kind, { request_id: asked.id });
     } catch (problem) {
       setError(problem instanceof Error ? problem.message : String(problem));
       setBusy(false);
@@ -138,13 +142,25 @@ function Waiting({ call, asked }) {
     </div>`;
 }
 
+/** This supervisor has the call. @param {{call: CallView}} props */
+function Speaking({ call }) {
+  const here = speakingIn.value === call.id;
+  const give = () => (here ? giveBack() : void command(call.id, "release").catch((problem) => (speakingTrouble.value = problem.message)));
+  return html`
+    <div class="speaking" role="status">
+      ${icons.microphone()}<strong>${here ? "You speak with the caller" : "You have this call"}</strong>
+      ${here && html`<${Level} level=${micLevel.value} label="How loud you are" />`}
+      <button class="button small-button" type="button" onClick=${give}>Give it back to the assistant</button>
+    </div>`;
+}
+
 /** The bar of deeds over a running call. @param {{call: CallView}} props */
 export function StepIn({ call }) {
   const [open, setOpen] = useState(/** @type {Kind | null} */ (null));
   const [refused, setRefused] = useState(false);
   const allowed = may("operator");
   const holder = call.story.holder;
-  const other = holder && holder !== me.value?.user;
+  const own = holder !== "" && holder === me.value?.user;
   /** @param {Kind} kind */
   const press = (kind) => {
     setRefused(!allowed);
@@ -164,7 +180,9 @@ export function StepIn({ call }) {
       </div>
       ${refused && html`<p class="outcome bad" role="alert">You are signed in as a viewer: you may watch and listen.
         Stepping in needs the role operator.</p>`}
-      ${other && html`<p class="outcome" role="status">${holder} has taken this call over.</p>`}
+      ${(own || speakingIn.value === call.id) && html`<${Speaking} call=${call} />`}
+      ${speakingTrouble.value && html`<p class="outcome bad" role="alert">${speakingTrouble.value}</p>`}
+      ${holder && !own && html`<p class="outcome" role="status">${holder} has taken this call over and speaks with the caller.</p>`}
       ${call.story.approvals.map((asked) => html`<${Waiting} key=${asked.id} call=${call} asked=${asked} />`)}
       ${(open === "say" || open === "whisper") && html`<${Line} key=${open} call=${call} kind=${open} onDone=${close} />`}
       ${(open === "hangup" || open === "transfer" || open === "takeover") && html`<${Question} key=${open} call=${call} kind=${open} onClose=${close} />`}

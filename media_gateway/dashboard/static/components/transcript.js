@@ -8,7 +8,7 @@ const NEAR_END_PX = 80;
 
 /** @param {{item: Bubble}} props */
 function Said({ item }) {
-  const speaker = item.kind === "user" ? "Caller" : "Assistant";
+  const speaker = { user: "Caller", assistant: "Assistant", supervisor: "Supervisor" }[item.kind];
   return html`
     <div class=${`bubble ${item.kind}`}>
       <p class="by">${speaker} <time datetime=${item.ts}>${stamp(item.ts)}</time></p>
