@@ -1,6 +1,6 @@
 """A gateway that says what a test tells it to: the real page and its real policy, everything behind it invented.
 
-The routes and messages are those of `media_gateway.dashboard`; `Stub.emit` is the call.
+The routes and messages are those of `media_gateway.dashboard`; `Stub.emit` is what happens in a call.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ from media_gateway.dashboard.page import Page
 
 CALL = "CA00000000000000000000000000000001"
 CODE = "one-time-code"
-TOKEN = ".".join(("e30", base64.urlsafe_b64encode(b'{"sub":"ana","role":"operator","exp":4102444800}').decode(), "sig"))
+COMMANDS = ("say", "whisper", "transfer", "takeover", "release", "hangup", "approve", "refuse")
 LIVE = ("partial_transcript", "ai_response_chunk")
 _ENGINES = [
     {"stage": "hearing", "name": "pocketsphinx", "demo": True, "unlock": "DEEPGRAM_API_KEY"},
@@ -34,41 +35,70 @@ _ENGINES = [
 ]
 
 
+def token(role: str, *, user: str = "ana", expires: int = 4_102_444_800) -> str:
+    """As the login gives it; the page reads who it is, nobody checks the signature here."""
+    claims = json.dumps({"sub": user, "role": role, "exp": expires}).encode()
+    return f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.sig"
+
+
 class Stub:
-    """One server, one call's journal. Methods may be called from the test's thread."""
+    """One server and the journals of a few calls. Methods may be called from the test's thread."""
 
     def __init__(self) -> None:
-        self.journal: list[dict[str, Any]] = []
-        self.head: dict[str, Any] | None = None
+        self.journals: dict[str, list[dict[str, Any]]] = {CALL: []}
+        self.heads: dict[str, dict[str, Any]] = {}
         self.said: list[str] = []
         self.started: list[Mapping[str, Any]] = []
+        self.commanded: list[tuple[str, str, Mapping[str, Any]]] = []
+        """(kind, call, body) of what supervisors asked for."""
+        self.refusal: tuple[int, str] | None = None
+        """How the next commands are refused: (status, message)."""
         self.refusing = False
-        self.token = TOKEN
+        self.no_sockets = False
+        self.token = token("operator")
         self.codes = {CODE}
         self.began = datetime.now(UTC).replace(microsecond=0)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._events: set[WebSocket] = set()
         self._listeners: set[WebSocket] = set()
+        self._moments = 0
         self.address = ""
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """Of the demo call."""
+        return self.journals[CALL]
 
     # --- what a test does ---
 
-    def emit(self, event: str, seq: int | None = None, **data: Any) -> None:
+    def call(self, call_id: str = CALL, phone: str = "+15005550100", **more: Any) -> None:
+        """A call begins."""
+        self.journals.setdefault(call_id, [])
+        self.heads[call_id] = {
+            "call_id": call_id, "caller_phone": phone, "flow": "inbound_new", "status": "initiated", "epoch": "e1",
+            "started_at": self.began.isoformat(), "ended_at": None, "conversation_state": None, "metadata": {},
+        } | more  # fmt: skip
+
+    def emit(self, event: str, seq: int | None = None, call: str = CALL, **data: Any) -> None:
         """Happen: into the journal (durable events) and to every connected page. `seq` repeats an old event."""
-        self._do(self._emit(event, seq, data, told=True))
+        self._do(self._emit(event, seq, call, data, told=True))
 
-    def append(self, event: str, **data: Any) -> None:
+    def append(self, event: str, call: str = CALL, **data: Any) -> None:
         """Into the journal only, as if nobody had been connected."""
-        self._do(self._emit(event, None, data, told=False))
+        self._do(self._emit(event, None, call, data, told=False))
 
-    def drop(self, *, refuse: bool = False) -> None:
+    def tell(self, **message: Any) -> None:
+        """To every connected page, whatever it is."""
+        self._do(self._tell(message))
+
+    def drop(self, *, refuse: bool = False, code: int = 1011) -> None:
         """Lose every socket; with `refuse` nobody gets in again until `accept`."""
         self.refusing = refuse
-        self._do(self._drop())
+        self._do(self._drop(code))
 
     def accept(self) -> None:
         """Let pages in again."""
-        self.refusing = False
+        self.refusing = self.no_sockets = False
 
     def sound(self, side: int, mulaw: bytes) -> None:
         """To everyone who listens in."""
@@ -76,7 +106,7 @@ class Stub:
 
     @property
     def watching(self) -> int:
-        """How many pages hold an events socket."""
+        """How many pages hold a live socket."""
         return len(self._events)
 
     @property
@@ -90,35 +120,40 @@ class Stub:
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(work, self.loop).result(5)
 
-    async def _emit(self, event: str, seq: int | None, data: Mapping[str, Any], *, told: bool) -> None:
-        at = (self.began + timedelta(seconds=len(self.journal))).isoformat().replace("+00:00", "Z")
-        place: dict[str, Any] = {}
-        if seq is not None:
-            known = self.journal[seq - 1]
-            event, data, place = known["type"], known["data"], {"seq": seq, "epoch": "e1"}
-        elif event not in LIVE:
-            place = {"seq": len(self.journal) + 1, "epoch": "e1"}
+    async def _emit(self, event: str, seq: int | None, call: str, data: Mapping[str, Any], *, told: bool) -> None:
+        journal = self.journals[call]
+        at = (self.began + timedelta(seconds=len(journal))).isoformat().replace("+00:00", "Z")
+        if event in LIVE:
+            self._moments += 1
+            place = {"live_epoch": "i1", "n": self._moments}
+            await self._tell({"type": "live", "call_id": call, **place, "event": event, "ts": at, "data": dict(data)})
+            return
+        if seq is None:
+            seq = len(journal) + 1
             kind = "turn_metrics" if event == "metrics_updated" else event
-            self.journal.append(
-                {"call_id": CALL, "epoch": "e1", "seq": place["seq"], "type": kind, "ts": at, "data": dict(data)}
-            )
-            if event == "call_status" and self.head is not None:
-                self.head["status"] = data["status"]
-                self.head["ended_at"] = data.get("call_end_time")
+            journal.append({"call_id": call, "epoch": "e1", "seq": seq, "type": kind, "ts": at, "data": dict(data)})
+            if event == "call_status" and call in self.heads:
+                self.heads[call]["status"] = data["status"]
+                self.heads[call]["ended_at"] = data.get("call_end_time")
         if told:
-            name = "metrics_updated" if event == "turn_metrics" else event
-            message = {"text": None, **data, **place, "session_id": CALL, "userId": "+15550100", "timestamp": at}
-            for ws in list(self._events):
-                await ws.send_json({"event": name, "data": message})
+            await self._tell(_wire(journal[seq - 1]))
 
-    async def _drop(self) -> None:
+    async def _tell(self, message: Mapping[str, Any]) -> None:
+        for ws in list(self._events):
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await ws.send_json(message)
+
+    async def _drop(self, code: int) -> None:
         for ws in [*self._events, *self._listeners]:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await ws.close(1012)
+                await ws.close(code)
 
     async def _sound(self, frame: bytes) -> None:
         for ws in list(self._listeners):
             await ws.send_bytes(frame)
+
+    def _known(self) -> list[dict[str, Any]]:
+        return [head | {"seq": len(self.journals[id])} for id, head in self.heads.items() if self.journals[id]]
 
     # --- the routes ---
 
@@ -135,7 +170,11 @@ class Stub:
                 Route("/api/v1/calls/{call_id}/events", self._events_after),
                 Route("/api/v1/demo/call", self._start, methods=["POST"]),
                 Route("/api/v1/demo/say", self._say, methods=["POST"]),
-                WebSocketRoute("/ws/events", self._serve_events),
+                *(
+                    Route(f"/api/v1/calls/{{call_id}}/{kind}", self._command, methods=["POST"], name=kind)
+                    for kind in COMMANDS
+                ),
+                WebSocketRoute("/ws/v1", self._serve_events),
                 WebSocketRoute("/api/v1/calls/{call_id}/listen", self._serve_sound),
             ]
         )
@@ -166,31 +205,64 @@ class Stub:
     async def _calls(self, request: Request) -> Response:
         if self.refusing or request.headers.get("authorization") != f"Bearer {self.token}":
             return _error(401 if not self.refusing else 503, "No.")
-        return JSONResponse({"calls": [self.head] if self.head and self.journal else [], "next_cursor": None})
+        return JSONResponse({"calls": self._known(), "next_cursor": None})
 
     async def _events_after(self, request: Request) -> Response:
-        if not self.journal:
-            return _error(404, "There is no such call.")
+        journal = self.journals.get(request.path_params["call_id"])
+        if self.refusing or not journal:
+            return _error(503 if self.refusing else 404, "There is no such call.")
         after = int(request.query_params["after"])
-        return JSONResponse({"events": self.journal[after : after + 20], "seq": len(self.journal), "epoch": "e1"})
+        return JSONResponse({"events": journal[after : after + 20], "seq": len(journal), "epoch": "e1"})
 
     async def _start(self, request: Request) -> Response:
         self.started.append(await request.json())
-        self.head = {
-            "call_id": CALL, "caller_phone": "+15005550100", "flow": "inbound_new", "status": "initiated",
-            "started_at": self.began.isoformat(), "ended_at": None, "conversation_state": None, "metadata": {},
-        }  # fmt: skip
+        self.call()
         return JSONResponse({"call_id": CALL, "status": "initiated"}, 202)
+
+    async def _command(self, request: Request) -> Response:
+        kind, call = request.url.path.rsplit("/", 1)[1], request.path_params["call_id"]
+        self.commanded.append((kind, call, await request.json()))
+        if self.refusal is not None:
+            return _error(*self.refusal)
+        return JSONResponse({"command_id": f"cmd-{len(self.commanded)}"}, 202)
 
     async def _say(self, request: Request) -> Response:
         self.said.append((await request.json())["text"])
         return JSONResponse({"call_id": CALL}, 202)
 
     async def _serve_events(self, ws: WebSocket) -> None:
-        async with _admitted(ws, self._events):
-            while True:
-                if (await ws.receive_json())["type"] == "ping":
-                    await ws.send_json({"type": "pong"})
+        if self.no_sockets or self.refusing:
+            await ws.close()
+            return
+        await ws.accept("callboard.v1")
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            hello = await ws.receive_json()
+            assert (hello["type"], hello["token"]) == ("connect", "ticket")
+            await ws.send_json({"type": "reply", "id": hello["id"], "ok": True, "result": {"conn": "c1", "ping": 25}})
+            try:
+                while True:
+                    await self._answer(ws, await ws.receive_json())
+            finally:
+                self._events.discard(ws)
+
+    async def _answer(self, ws: WebSocket, command: Mapping[str, Any]) -> None:
+        """The commands of callboard.v1, as far as the page uses them."""
+        if command["type"] == "pong":
+            return
+        result: dict[str, Any] = {}
+        replay: list[dict[str, Any]] = []
+        if command["type"] == "subscribe" and command["call_id"] == "*":
+            self._events.add(ws)
+            result = {"call_id": "*", "heads": self._known(), "cursor": "k1", "recovered": True}
+        elif command["type"] == "subscribe":
+            journal = self.journals[command["call_id"]]
+            replay = journal[command["since"]["seq"] :]
+            done = bool(journal) and journal[-1]["type"] == "call_completed"
+            result = {"call_id": command["call_id"], "epoch": "e1", "head": len(journal), "recovered": True}
+            result |= {"replayed": len(replay), "done": done}
+        await ws.send_json({"type": "reply", "id": command["id"], "ok": True, "result": result})
+        for event in replay:
+            await ws.send_json(_wire(event))
 
     async def _serve_sound(self, ws: WebSocket) -> None:
         async with _admitted(ws, self._listeners):
@@ -201,13 +273,18 @@ class Stub:
 async def _admitted(ws: WebSocket, room: set[WebSocket]) -> AsyncIterator[None]:
     await ws.accept()
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        assert (await ws.receive_json()) == {"type": "connect", "ticket": "ticket"}
+        assert (await ws.receive_json())["ticket"] == "ticket"
         await ws.send_json({"type": "authenticated", "user": "admin"})
         room.add(ws)
         try:
             yield
         finally:
             room.discard(ws)
+
+
+def _wire(event: Mapping[str, Any]) -> dict[str, Any]:
+    name = "metrics_updated" if event["type"] == "turn_metrics" else event["type"]
+    return {**event, "type": "event", "event": name}
 
 
 def _error(status: int, message: str) -> Response:

@@ -165,7 +165,7 @@ def test_a_lost_connection_is_admitted_and_made_good(dashboard: Dashboard, stub:
     stub.append("call_completed", call_data={"ref": "large"})
     stub.accept()
     dashboard.wait_live()
-    expect(dashboard.page.get_by_text("33 events were fetched")).to_be_visible()
+    expect(dashboard.page.get_by_text("33 events came meanwhile")).to_be_visible()
     expect(dashboard.bubbles("user").locator(".words")).to_have_text("I need an oil change")
     expect(dashboard.ghosts()).to_have_count(0)
     stub.emit("", seq=4)

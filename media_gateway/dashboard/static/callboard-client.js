@@ -193,6 +193,14 @@ export class CallboardClient {
     this._end(0, "");
   }
 
+  /** The network is gone, as the browser knows: do not wait until the silence says so. */
+  lost() {
+    const socket = this._socket;
+    if (!socket) return;
+    this._closed(socket, 1006, "offline");
+    socket.close();
+  }
+
   // -- the line -------------------------------------------------------------------------------------------------------
 
   _start() {

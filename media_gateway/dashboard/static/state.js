@@ -160,19 +160,52 @@ export async function refreshList() {
   }
 }
 
-/** After a reconnect nothing may be missing: the list, and the journal of every call whose story is on the page. */
-async function resume() {
-  const told = [...calls.value.values()].filter((call) => call.loaded && !call.story.completed).map((call) => call.id);
-  batch(() => {
-    for (const id of told) update(id, (call) => ({ ...call, partial: null, reply: null }));
+const TOLD_MS = 6000;
+const BACKFILL = 12; // so many of a call's last events give its tile a past
+const AT_ONCE = 4;
+
+/** The calls that go on, at the start and after a reconnect. @param {Array<Record<string, any>>} heads @param {boolean} again */
+function onHeads(heads, again) {
+  if (again) {
+    const missed = heads.reduce((all, head) => all + missedOf(head), 0);
+    recovered.value = missed
+      ? `Connected again. ${missed} ${missed === 1 ? "event" : "events"} came meanwhile; nothing is missing.`
+      : "Connected again. Nothing was missed.";
+    setTimeout(() => (recovered.value = ""), TOLD_MS);
+  }
+  queue.flush();
+  takeHeads(heads);
+  void backfill(heads);
+  if (again) void refreshList();
+}
+
+/** How much of a call this page knew did happen without it. @param {Record<string, any>} head */
+function missedOf(head) {
+  const call = calls.value.get(head.call_id);
+  return call && call.through ? Math.max(0, head.seq - call.through) : 0;
+}
+
+/** A tile that was not there from the beginning is given its last lines. @param {Array<Record<string, any>>} heads */
+async function backfill(heads) {
+  const bare = heads.filter((head) => {
+    const call = calls.value.get(head.call_id);
+    return head.seq > 0 && call && !call.whole && !call.through && isRunning(call);
   });
-  await refreshList();
-  const counts = await Promise.all(told.map(catchUp));
-  const missed = counts.reduce((all, count) => all + count, 0);
-  recovered.value = missed
-    ? `Connected again. ${missed} ${missed === 1 ? "event was" : "events were"} fetched; nothing is missing.`
-    : "Connected again. Nothing was missed.";
-  setTimeout(() => (recovered.value = ""), 6000);
+  const worker = async () => {
+    for (let head = bare.pop(); head; head = bare.pop()) {
+      const { events } = await api.callEvents(head.call_id, Math.max(0, head.seq - BACKFILL)).catch(() => ({ events: [] }));
+      const page = /** @type {CallEvent[]} */ (events.map(normalise).filter(Boolean));
+      update(head.call_id, (call) => (call.whole ? call : applyAll(call, page)));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+/** The journal of a call was made anew: what was told of it is forgotten. @param {{call_id: string, state: any}} message */
+function onSnapshot({ call_id: id, state }) {
+  queue.flush();
+  update(id, (call) => emptyCall(id, state ?? call.head, call.whole));
+  if (id === openId.value) void catchUp(id);
 }
 
 /** @type {string[]} calls whose whole story is kept, the newest last */
@@ -212,14 +245,7 @@ export function follow() {
   const unsubscribe = openId.subscribe((id) => {
     if (id) lookAt(id);
   });
-  const stop = connectEvents({
-    onMessage,
-    onOpen: (again) => {
-      if (again) return void resume();
-      void refreshList();
-      if (openId.value) void catchUp(openId.value);
-    },
-  });
+  const stop = connectEvents({ onEvent: onMessage, onHeads, onSnapshot });
   return () => {
     unsubscribe();
     stop();

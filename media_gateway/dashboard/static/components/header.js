@@ -44,7 +44,7 @@ export function Navigation() {
 
 export function Header() {
   const { phase } = connection.value;
-  const words = { live: "Live", connecting: "Connecting", waiting: "Disconnected" }[phase];
+  const words = { live: "Live", connecting: "Connecting", waiting: "Disconnected", polling: "Not live", degraded: "Degraded", stopped: "Stopped" }[phase];
   const who = me.value?.user ? `Sign out ${me.value.user} (${me.value.role})` : "Sign out";
   return html`
     <header class="top">
@@ -67,6 +67,16 @@ export function Banner() {
     return html`<p class="banner bad">
       <span role="alert">Not connected to the server: what you see is not live.</span>
       <span> ${seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again now."}</span></p>`;
+  }
+  if (phase === "stopped") {
+    return html`<p class="banner bad"><span role="alert">The server has ended this page's live connection.</span>
+      <button class="button small-button" type="button" onClick=${() => location.reload()}>Load again</button></p>`;
+  }
+  if (phase === "polling") {
+    return html`<p class="banner plain" role="status">No live connection: the journal is read every two seconds instead. Nothing is lost, words come late.</p>`;
+  }
+  if (phase === "degraded") {
+    return html`<p class="banner plain" role="status">The server cannot reach its store. Calls go on; what you see may be some moments old.</p>`;
   }
   const left = (me.value?.expires || Infinity) - now.value;
   if (left < WARN_MS) {
