@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +11,7 @@ from datetime import timedelta
 from functions import elevenlabs_record, twilio_record
 from functions.baggage import Lost, file_of, opened
 from functions.outcome import Completion, Outcome, Unusable
+from realtime import dead_letters
 from realtime.blobs.port import Blobs, BlobsUnavailable
 from realtime.bus.envelope import Malformed, open_push
 from realtime.bus.port import BusMessage
@@ -20,13 +20,11 @@ from realtime.clock import Clock, iso, utcnow
 from realtime.events import Event
 from realtime.journal import Journal, Plan
 from realtime.record import own_record
-from realtime.stores.port import DocumentStore, Put, StoreUnavailable
+from realtime.stores.port import DocumentStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 PAGE = 500
-PART = 200_000
-"""Characters of a dead letter in one document: 800 kB at the very most in UTF-8."""
 GRACE_SECONDS = 3.0
 GRACE_STEP = 0.25
 
@@ -180,24 +178,8 @@ class Applier:
 
     async def _keep_aside(self, raw: str, why: str, message: BusMessage | None = None) -> str:
         """Dead letters are kept for as long as everything else, and never delivered again by themselves."""
-        name = hashlib.sha256((message.id if message else raw).encode()).hexdigest()
-        expire_at = iso(self._clock() + self._retention)
-        parts = [raw[at : at + PART] for at in range(0, len(raw), PART)] or [""]
-        for n, part in enumerate(parts):
-            await self._store.commit(
-                [Put(f"dead_letters/{name}/parts/{n:04d}", {"text": part, "expire_at": expire_at})]
-            )
-        letter = {
-            "why": why,
-            "news": message.id if message else None,
-            "source": message.source if message else None,
-            "type": message.type if message else None,
-            "keys": dict(message.keys) if message else {},
-            "parts": len(parts),
-            "received_at": iso(self._clock()),
-            "expire_at": expire_at,
-        }
-        await self._store.commit([Put(f"dead_letters/{name}", letter)])
+        now = self._clock()
+        name = await dead_letters.keep(self._store, raw, why, message, now=now, expire_at=iso(now + self._retention))
         log.warning("news_kept_aside", extra={"letter": name, "why": why})
         return "kept_aside"
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.console import Json, err, out
+from infra.cli.letters import letters_app
 from infra.cli.people import keys_app, users_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ reminders_app = typer.Typer(help="Tomorrow's appointments, and the calls about t
 app.add_typer(reminders_app, name="reminders")
 app.add_typer(users_app, name="users")
 app.add_typer(keys_app, name="keys")
+app.add_typer(letters_app, name="dead-letters")
 
 
 def here(path: str) -> str:

@@ -13,9 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from infra.cli.console import Json, err, out
+from infra.cli.console import Json, attempted, out, table
 
 users_app = typer.Typer(help="Who may log in.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys for machines.", no_args_is_help=True)
@@ -97,10 +96,7 @@ def _with(work: Callable[[Any], Awaitable[Any]]) -> Any:
     """What `work` gives with the accounts of this installation. What is wrong becomes one line and an exit code."""
     from infra.cli.sources import settings_here
     from media_gateway.app import open_store
-    from media_gateway.auth.passwords import WeakPassword
-    from media_gateway.settings import SettingsError
-    from realtime.accounts import Accounts, Invalid, NoAccount, Taken
-    from realtime.stores.port import Conflict, StoreUnavailable
+    from realtime.accounts import Accounts
 
     async def opened() -> Any:
         store = open_store(settings_here())
@@ -109,14 +105,7 @@ def _with(work: Callable[[Any], Awaitable[Any]]) -> Any:
         finally:
             await store.aclose()
 
-    try:
-        return asyncio.run(opened())
-    except (Invalid, WeakPassword) as problem:
-        err.print(f"[red]{problem}[/]", soft_wrap=True)
-        raise typer.Exit(2) from None
-    except (SettingsError, StoreUnavailable, Taken, NoAccount, Conflict) as problem:
-        err.print(f"[red]{problem}[/]", soft_wrap=True)
-        raise typer.Exit(1) from None
+    return attempted(lambda: asyncio.run(opened()))
 
 
 async def _hashed() -> str:
@@ -136,14 +125,4 @@ def _tell(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
-    show(out, rows, columns)
-
-
-def show(to: Console, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """A plain table."""
-    from rich.table import Table
-
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
-    to.print(table)
+    table(out, rows, columns)

@@ -8,13 +8,15 @@ import secrets
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from realtime.accounts.model import Invalid
+
 SHORTEST, LONGEST = 12, 1024
 """Characters of a new password."""
 _DEADLINE_S = 10.0
 _AT_ONCE = 2  # argon2 takes 64 MiB a verification
 
 
-class WeakPassword(ValueError):
+class WeakPassword(Invalid):
     """The text says what a password must be."""
 
 

@@ -18,7 +18,7 @@ import httpx2
 from realtime.backoff import Random, delay
 from realtime.bus.envelope import push_body
 from realtime.bus.outbox import Letter, Outbox
-from realtime.bus.port import BusMessage, PublishFailed
+from realtime.bus.port import MAX_DELIVERIES, BusMessage, PublishFailed
 from realtime.clock import Clock, utcnow
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Dispatcher:
         rand: Random = random.random,
         poll_seconds: float = 0.05,
         push_seconds: float = 60.0,
-        max_attempts: int = 20,
+        max_attempts: int = MAX_DELIVERIES,
         backoff: tuple[float, float] = (0.1, 30.0),
         concurrency: int = 8,
         token: str = "",

@@ -154,6 +154,19 @@ class Outbox:
             ).fetchall()
         return [DeadLetter(*row) for row in rows]
 
+    def dead_letter(self, n: int) -> DeadLetter | None:
+        """One of them."""
+        with self._lock:
+            row: tuple[Any, ...] | None = self._db.execute(
+                "SELECT n, ordering_key, data, attempts, why, died_at FROM bus_dead_letters WHERE n = ?", (n,)
+            ).fetchone()
+        return DeadLetter(*row) if row else None
+
+    def forget_dead(self, n: int) -> None:
+        """Somebody has dealt with it; no error if it is not there."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM bus_dead_letters WHERE n = ?", (n,))
+
     def close(self) -> None:
         """Safe to call twice."""
         with self._lock:
