@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     deepgram_api_key: SecretStr | None = None
     deepgram_base_url: str = "wss://api.deepgram.com"
     deepgram_listen: Literal["v1", "v2"] = "v1"
+    deepgram_listen_model: str | None = None
+    """None: nova-3 on v1; on v2 flux-general-en, or flux-general-multi where the language is not English."""
+    deepgram_language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{2,8})*$")] = "en"
+    """BCP-47, or `multi`."""
     deepgram_voice: str = "aura-2-thalia-en"
     """Which voice speaks (a model of `speak` v1)."""
     openai_api_key: SecretStr | None = None

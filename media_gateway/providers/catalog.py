@@ -5,10 +5,11 @@ whoever starts the gateway. A provider that was asked for is never replaced by t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import SecretStr
 
+from media_gateway.providers.deepgram_ears import DeepgramEars, listen_model
 from media_gateway.providers.deepgram_voice import DeepgramVoice
 from media_gateway.providers.elevenlabs_voice import ElevenLabsVoice
 from media_gateway.providers.embedded_ears import EmbeddedEars
@@ -17,7 +18,7 @@ from media_gateway.providers.line_cache import LineCache
 from media_gateway.providers.openai_mind import MindOptions, OpenAiMind
 from media_gateway.providers.paired_voice import PairedVoice
 from media_gateway.providers.scripted_mind import ScriptedMind
-from media_gateway.voice.ports import Engines, Mind, ProviderFault, Voice
+from media_gateway.voice.ports import Ears, Engines, Mind, ProviderFault, Voice
 
 
 class EngineSettings(Protocol):
@@ -43,6 +44,15 @@ class EngineSettings(Protocol):
 
     @property
     def deepgram_base_url(self) -> str: ...
+
+    @property
+    def deepgram_listen(self) -> Literal["v1", "v2"]: ...
+
+    @property
+    def deepgram_listen_model(self) -> str | None: ...
+
+    @property
+    def deepgram_language(self) -> str: ...
 
     @property
     def deepgram_voice(self) -> str: ...
@@ -81,7 +91,7 @@ _LABELS = {
     ("speaking", "embedded"): "demo (espeak-ng)",
 }
 _KEYS = {
-    "hearing": "DEEPGRAM_API_KEY will change it (not in this version yet)",
+    "hearing": "DEEPGRAM_API_KEY changes it",
     "thinking": "OPENAI_API_KEY changes it",
     "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY changes it",
 }
@@ -89,10 +99,21 @@ _KEYS = {
 
 def build_engines(settings: EngineSettings) -> Engines:
     """Raises ProviderFault (kind `missing`) for a provider that this version cannot serve."""
-    if settings.callboard_stt != "embedded":
-        raise _not_built("CALLBOARD_STT", settings.callboard_stt, "embedded", "DEEPGRAM_API_KEY")
-    ears = EmbeddedEars(settings.callboard_data_dir / "ears")
-    return Engines(ears=ears, mind=_mind(settings), voice=_voice(settings))
+    return Engines(ears=_ears(settings), mind=_mind(settings), voice=_voice(settings))
+
+
+def _ears(settings: EngineSettings) -> Ears:
+    if settings.callboard_stt == "embedded":
+        return EmbeddedEars(settings.callboard_data_dir / "ears")
+    if not settings.deepgram_api_key:
+        raise ProviderFault("deepgram", "missing", "DEEPGRAM_API_KEY is required by CALLBOARD_STT=deepgram")
+    return DeepgramEars(
+        settings.deepgram_api_key.get_secret_value(),
+        base_url=settings.deepgram_base_url,
+        api=settings.deepgram_listen,
+        model=settings.deepgram_listen_model,
+        language=settings.deepgram_language,
+    )
 
 
 def _voice(settings: EngineSettings) -> Voice:
@@ -138,8 +159,13 @@ def _models(settings: EngineSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (settings.openai_model, settings.openai_model_standin))))
 
 
+def _listening(settings: EngineSettings) -> str:
+    model = listen_model(settings.deepgram_listen, settings.deepgram_listen_model, settings.deepgram_language)
+    return f"deepgram listen {settings.deepgram_listen} ({model}, {settings.deepgram_language})"
+
+
 def describe(settings: EngineSettings) -> list[str]:
-    """A line for each stage: `hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY will change it ...`."""
+    """A line for each stage: `hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY changes it`."""
     chosen = {
         "hearing": settings.callboard_stt,
         "thinking": settings.callboard_llm,
@@ -149,11 +175,7 @@ def describe(settings: EngineSettings) -> list[str]:
     for stage, choice in chosen.items():
         label = _LABELS.get((stage, choice))
         named = f"openai ({', then '.join(_models(settings))})" if choice == "openai" else choice
+        named = _listening(settings) if stage == "hearing" else named
         named = ", then ".join(_voices(settings)) if stage == "speaking" else named
         lines.append(f"{stage}: {label} · {_KEYS[stage]}" if label else f"{stage}: {named}")
     return lines
-
-
-def _not_built(variable: str, choice: str, demo: str, key: str) -> ProviderFault:
-    remedy = f"{variable}={choice} cannot be served by this version yet; set {variable}={demo}"
-    return ProviderFault(choice, "missing", f"{remedy} (in dev, {key} alone selects {choice})")

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from media_gateway.conversation.model import ListeningProfile
 from media_gateway.voice.parts import Parts
-from media_gateway.voice.ports import EarsFailed, Final, Heard, Hearing, ProviderFault
+from media_gateway.voice.ports import EarsFailed, EarsStumbled, Final, Heard, Hearing, ProviderFault
 
 TRIES = 1
 """How often in a row an engine is opened again before it counts as gone for good."""
@@ -83,6 +83,9 @@ class Ear:
 
     def _heard(self, opening: int, event: Heard) -> None:
         if opening != self._opening:
+            return
+        if isinstance(event, EarsStumbled):
+            self._fault(self._parts.engines.ears.name, event.kind, event.detail)
             return
         if isinstance(event, EarsFailed):
             self._opening += 1

@@ -64,6 +64,14 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class EarsStumbled:
+    """The recogniser is lost for the moment; the engine opens it again by itself and keeps the sound meanwhile."""
+
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class EarsFailed:
     """The recogniser is gone and will not come back by itself."""
 
@@ -71,7 +79,7 @@ class EarsFailed:
     detail: str
 
 
-Heard = SpeechStarted | Partial | EagerFinal | TurnResumed | Final | SpeechEnded | EarsFailed
+Heard = SpeechStarted | Partial | EagerFinal | TurnResumed | Final | SpeechEnded | EarsStumbled | EarsFailed
 
 
 class Hearing(Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import SecretStr
@@ -21,6 +22,9 @@ class _Settings:
     callboard_max_calls: int = 100
     deepgram_api_key: SecretStr | None = None
     deepgram_base_url: str = "wss://api.deepgram.com"
+    deepgram_listen: Literal["v1", "v2"] = "v1"
+    deepgram_listen_model: str | None = None
+    deepgram_language: str = "en"
     deepgram_voice: str = "aura-2-thalia-en"
     elevenlabs_api_key: SecretStr | None = None
     elevenlabs_base_url: str = "https://api.elevenlabs.io"
@@ -41,7 +45,7 @@ def test_the_keyless_engines() -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (_Settings(callboard_stt="deepgram"), "CALLBOARD_STT=deepgram .*CALLBOARD_STT=embedded"),
+        (_Settings(callboard_stt="deepgram"), "DEEPGRAM_API_KEY is required by CALLBOARD_STT=deepgram"),
         (_Settings(callboard_llm="openai"), "OPENAI_API_KEY is required by CALLBOARD_LLM=openai"),
         (_Settings(callboard_tts="elevenlabs"), "ELEVENLABS_API_KEY is required by CALLBOARD_TTS=elevenlabs"),
         (_Settings(callboard_tts="deepgram"), "DEEPGRAM_API_KEY is required by CALLBOARD_TTS=deepgram"),
@@ -54,11 +58,18 @@ def test_a_provider_that_was_asked_for_is_never_replaced_in_silence(settings: _S
 
 def test_the_start_screen_says_what_serves_each_stage_and_what_would_change_it() -> None:
     assert describe(_Settings()) == [
-        "hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY will change it (not in this version yet)",
+        "hearing: demo (pocketsphinx) · DEEPGRAM_API_KEY changes it",
         "thinking: demo (scripted) · OPENAI_API_KEY changes it",
         "speaking: demo (espeak-ng) · DEEPGRAM_API_KEY or ELEVENLABS_API_KEY changes it",
     ]
-    assert describe(_Settings(callboard_stt="deepgram"))[0] == "hearing: deepgram"
+
+
+def test_deepgram_hears_by_its_key() -> None:
+    english = _Settings(callboard_stt="deepgram", deepgram_api_key=SecretStr("dg-x"))
+    assert build_engines(english).ears.name == "deepgram"
+    assert describe(english)[0] == "hearing: deepgram listen v1 (nova-3, en)"
+    spanish = replace(english, deepgram_listen="v2", deepgram_language="es")
+    assert describe(spanish)[0] == "hearing: deepgram listen v2 (flux-general-multi, es)"
 
 
 def test_openai_by_its_key() -> None:
