@@ -110,6 +110,7 @@ def _finished(turn: Turn) -> Step:
         listening=profiles.get(turn.state.asked or "free", profiles["free"]),
         system=prompt.system(turn),
         allowed_tools=prompt.allowed_tools(turn),
+        bound=prompt.bound(turn),
         why="; ".join([*turn.why, " > ".join(step for step, _ in path)]),
     )
     return Step(turn.state, directive)

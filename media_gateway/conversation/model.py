@@ -179,7 +179,8 @@ class ToolCall:
 class Directive:
     """What to do next. `say` is the scripted line (a language model may put it in its own words); `tools` run at once,
     and their results come back as `ToolReturned`; `after` applies when the line has been heard. `system` is the prompt
-    of the turn and `allowed_tools` what a model may ask for. `why` names the rule that matched."""
+    of the turn and `allowed_tools` what a model may ask for; for those in `bound` the arguments are these, whatever a
+    model says. `why` names the rule that matched."""
 
     say: str = ""
     tools: tuple[ToolCall, ...] = ()
@@ -188,6 +189,7 @@ class Directive:
     listening: ListeningProfile = field(default_factory=ListeningProfile)
     system: str = ""
     allowed_tools: tuple[str, ...] = ()
+    bound: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     why: str = ""
 
 

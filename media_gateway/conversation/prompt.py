@@ -23,18 +23,29 @@ _OPEN = frozenset({State.GREETING, State.INTENT_DETECTION, State.SLOT_COLLECTION
 
 
 def allowed_tools(turn: Turn) -> tuple[str, ...]:
-    """What a model may ask for here: looking things up, and the one deed that was just read back to the caller."""
+    """What a model may ask for here: looking things up, and the one deed that was read back to the caller."""
     spec, state = turn.flow.spec, turn.state
     if state.state not in _OPEN or not told_to(turn):
         return LEAVING if state.state is State.CLOSING and not state.ended else ()
     if spec.purpose == "driver_check":
         return (*spec.tools, *LEAVING)
     tools = [spec.booking.availability_tool, *spec.tools, *LEAVING]
-    if state.state is State.CONFIRMATION and state.asked == booking.CONFIRM:
-        tools.append(booking.deed(turn)[0])
-    if state.state is State.CONFIRMATION and state.asked == booking.CONFIRM_CANCEL:
-        tools.append(spec.appointments.cancel_tool)
-    return tuple(tools)
+    return (*tools, *bound(turn))
+
+
+def bound(turn: Turn) -> dict[str, dict[str, str]]:
+    """The deed that a model may ask for, with the arguments that were read back: it chooses none of them. Only when the
+    caller has answered, in words that the rules did not understand: before that nobody has said yes."""
+    state = turn.state
+    if state.state is not State.CONFIRMATION or not state.misses or not told_to(turn):
+        return {}
+    if state.asked == booking.CONFIRM:
+        name, arguments = booking.deed(turn)
+        return {name: arguments}
+    key = (turn.memory.get("appointment") or {}).get("appointment_id")
+    if state.asked == booking.CONFIRM_CANCEL and isinstance(key, str):
+        return {turn.flow.spec.appointments.cancel_tool: {"appointment_id": key}}
+    return {}
 
 
 def told_to(turn: Turn) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -20,18 +19,23 @@ from media_gateway.conversation.model import (
     ConversationState,
     Directive,
     Guided,
+    HeardText,
     Input,
+    Quiet,
+    Started,
     State,
     Step,
     ToolCall,
     ToolReturned,
+    VoicemailReached,
 )
 from media_gateway.tools.port import ToolContext, ToolResult
+from media_gateway.voice import speculation
 from media_gateway.voice.approvals import REFUSAL, Approvals
-from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Conversing, Parts
-from media_gateway.voice.ports import Message, TextDelta, Thought, ToolRequest, Usage
+from media_gateway.voice.ports import Message, Thought, ToolRequest, Usage
 from media_gateway.voice.scribe import Scribe
+from media_gateway.voice.wording import NOBODY, Guess, Worded, Wording, beyond
 from realtime.events import Event, EventType
 from realtime.journal import Fenced, UnknownCall
 from realtime.stores.port import Conflict, StoreUnavailable
@@ -45,6 +49,8 @@ RECALLED = 60
 WAITING = 64
 """Turns that may wait for their answer; more are a fault, not a caller."""
 SORRY = "I am sorry, that did not work just now."
+MOST_FAILURES = 2
+"""Of the manager, in a row."""
 MAX_TRIES = 3
 """How often an effect that lost its race is decided anew."""
 
@@ -58,6 +64,14 @@ class _Told:
     event: Input
     prefix: str
     after: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """Say the script as it stands; say it at least if the mind says nothing."""
+
+    verbatim: bool = False
+    insist: bool = False
 
 
 class Stage(Protocol):
@@ -105,7 +119,15 @@ class Answering:
         self._manager = manager
         self._approvals = approvals
         self._inputs: asyncio.Queue[_Told] = asyncio.Queue(maxsize=WAITING)
-        self._thinking: asyncio.Task[list[ToolRequest]] | None = None
+        self._busy = False
+        self._failures = 0
+        self._wording = Wording(
+            parts.engines.mind, parts.patience.first_word, stage, lambda *told: self._broken("thinking", *told)
+        )
+        self._speculation = speculation.Speculation()
+        self._guess: Guess | None = None
+        self._adopted: Guess | None = None
+        self._dropping: set[asyncio.Task[None]] = set()
         self._context: dict[str, Any] = {}
         self._listening = manager.listening
         self._scripted = 0
@@ -116,6 +138,7 @@ class Answering:
 
     def tell(self, turn: int, event: Input, prefix: str = "") -> None:
         """Answer this as turn `turn`; `prefix` is said first."""
+        self._speculate(speculation.Committed(event.text) if isinstance(event, HeardText) else speculation.Moved())
         try:
             self._inputs.put_nowait(_Told(turn, event, prefix, self.history[-1] if self.history else None))
         except asyncio.QueueFull:
@@ -127,43 +150,84 @@ class Answering:
 
     def cut(self) -> None:
         """Stop thinking about the turn that was; tools go on."""
-        if self._thinking:
-            self._thinking.cancel()
+        self._wording.cut()
+        self._speculate(speculation.Moved())
 
     async def run(self) -> None:
         """Answer until cancelled. A fault of ours costs its turn, never the call."""
-        while True:
-            told = await self._inputs.get()
-            try:
-                await self._answer(told)
-            except Exception as problem:
-                self._broken("answering", "broken", type(problem).__name__)
-                self._stage.say(told.turn, self._parts.apology)
-                self._stage.answered(told.turn, Directive(say=self._parts.apology, listening=self._listening))
-            finally:
-                self._inputs.task_done()
+        try:
+            while True:
+                await self._next()
+        finally:
+            self._drop()
+            if self._dropping:
+                await asyncio.wait(self._dropping)
+
+    async def _next(self) -> None:
+        told = await self._inputs.get()
+        self._busy = True
+        try:
+            await self._answer(told)
+        except Exception as problem:
+            self._broken("answering", "broken", type(problem).__name__)
+            self._stage.say(told.turn, self._parts.apology)
+            self._stage.answered(told.turn, Directive(say=self._parts.apology, listening=self._listening))
+        finally:
+            self._busy = False
+            if self._adopted:  # there was no use for it after all
+                self._drop()
+            self._inputs.task_done()
 
     async def rest(self) -> None:
         """Wait until all that was told has been dealt with."""
         await self._inputs.join()
 
     async def _answer(self, told: _Told) -> None:
-        turn = told.turn
+        turn, how = told.turn, _How(verbatim=isinstance(told.event, Started | VoicemailReached | Quiet))
         directive = self._step_all(turn, [told.event], told.prefix)
         for _ in range(MAX_ROUNDS):
-            requests = await self._word(turn, directive)
-            if not requests:
+            requests, returned, worded = await self._round(turn, directive, how)
+            self._remember(told, requests, returned, worded.refused)
+            if returned:
+                directive = self._step_all(turn, returned, "")
+                how = _How()
+            elif worded.refused and not worded.spoke and not how.insist:
+                # It wanted what it may not and said nothing: once more, with that answer. Then the script speaks.
+                directive, how = replace(directive, tools=()), _How(insist=True)
+            else:
                 break
-            self._stage.working(turn, True)
-            returned = await asyncio.gather(*(self._act(turn, request) for request in requests))
-            self._stage.working(turn, False)
-            self._remember(told, requests, returned)
-            directive = self._step_all(turn, returned, "")
         else:
             self._broken("tools", "broken", f"{MAX_ROUNDS} rounds of tools in one turn")
-            await self._word(turn, replace(directive, tools=(), allowed_tools=()))
+            await self._word(turn, replace(directive, allowed_tools=()), (), _How(insist=True))
         if self._stage.current(turn):
             self._stage.answered(turn, directive)
+
+    async def _round(
+        self, turn: int, directive: Directive, how: _How
+    ) -> tuple[list[ToolRequest], list[ToolReturned], Worded]:
+        """Words and deeds side by side: what the manager wants done does not wait for the words about it. Gives the
+        tools that ran and what they returned."""
+        script = [self._request(call) for call in directive.tools]
+        acting = [asyncio.create_task(self._act(turn, request), name=request.name) for request in script]
+        try:
+            worded = await self._word(turn, directive, script, how)
+            for one in worded.refused:
+                self._broken("thinking", "broken", f"asked for {one.name}: {one.problem}")
+            chosen = beyond(script, [self._bound(request, directive) for request in worded.requests])
+            requests = [*script, *chosen]
+            if requests:
+                self._stage.working(turn, True)
+            returned = await asyncio.gather(*acting, *(self._act(turn, request) for request in chosen))
+            if requests:
+                self._stage.working(turn, False)
+        finally:
+            for task in acting:
+                task.cancel()
+        return requests, returned, worded
+
+    def _bound(self, request: ToolRequest, directive: Directive) -> ToolRequest:
+        """The model chooses that it be done; with what, the caller has heard and the session knows."""
+        return replace(request, arguments=directive.bound.get(request.name, request.arguments))
 
     # --- the manager ---
 
@@ -191,7 +255,11 @@ class Answering:
             log.error("manager_error", call_id=self._context.get("call_id"), problem=type(problem).__name__)
             self._note_fault("manager", before.flow, "broken", type(problem).__name__)
             sorry = Directive(say=self._parts.apology, listening=self._listening, why="manager_error")
+            self._failures += 1
+            if self._failures >= MOST_FAILURES:  # nobody is left who knows what to say: a person
+                sorry = replace(sorry, after="handoff", interruptible=False)
             return Step(before, sorry)
+        self._failures = 0
         self.state = step.state
         self._write_state(turn, before, step, event)
         return step
@@ -219,72 +287,84 @@ class Answering:
 
     # --- the mind ---
 
-    async def _word(self, turn: int, directive: Directive) -> list[ToolRequest]:
-        """Put the directive into words and speak them. Returns the tools to run: the manager's, and the model's own."""
-        script = [self._request(call) for call in directive.tools]
-        if not self._stage.current(turn) or not (directive.say or script):
-            return script
-        thought = Thought(
+    async def _word(self, turn: int, directive: Directive, script: Sequence[ToolRequest], how: _How) -> Worded:
+        """Put the directive into words and speak them. What it brings back are the model's own wishes."""
+        if not self._stage.current(turn) or not directive.say:
+            return Worded()
+        # What must be heard whole is said as it was written, and so is what is at hand as sound.
+        if how.verbatim or not directive.interruptible:
+            return self._wording.verbatim(turn, directive.say)
+        thought = self._thought(turn, directive, script, self.history)
+        guess, self._adopted = self._adopted, None
+        if guess and (guess.failed or not guess.fits(thought)):
+            await self._forget(guess)
+            guess = None
+        return await self._wording.word(thought, directive.allowed_tools, guess=guess, insist=how.insist)
+
+    def _thought(
+        self, turn: int, directive: Directive, script: Sequence[ToolRequest], history: Sequence[Message]
+    ) -> Thought:
+        return Thought(
             turn=turn,
             system=directive.system,
-            history=recent(self.history),
+            history=recent(history),
             tools=self._parts.tools.schemas(directive.allowed_tools),
             script=directive.say,
             script_tools=script,
         )
-        self._thinking = asyncio.create_task(self._stream(thought, directive.allowed_tools), name=f"think {turn}")
-        try:
-            chosen = await self._thinking
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task and task.cancelling():
-                self._thinking.cancel()
-                raise
-            return script
-        finally:
-            self._thinking = None
-        return _merged(script, chosen)
 
     def _request(self, call: ToolCall) -> ToolRequest:
         self._scripted += 1
         return ToolRequest(f"script_{self._scripted}", call.name, call.arguments)
 
-    async def _stream(self, thought: Thought, allowed: Sequence[str]) -> list[ToolRequest]:
-        """Stream the mind's answer into the voice. A mind that fails, or ends, before its first word is stood in for by
-        the script; one that fails later leaves what it said. Returns the tools that it asked for and may."""
-        clauser, requests, text = Clauser(), list[ToolRequest](), ""
-        try:
-            async with aclosing(self._parts.engines.mind.think(thought)) as items:  # type: ignore[type-var]
-                while True:
-                    async with asyncio.timeout(self._parts.patience.first_word):
-                        item = await anext(items, None)
-                    match item:
-                        case None:
-                            break
-                        case TextDelta(piece):
-                            text += piece
-                            self._words(thought.turn, clauser, piece)
-                        case ToolRequest(name=name) if name in allowed:
-                            requests.append(item)
-                        case Usage():
-                            self._stage.used(thought.turn, item)
-            if thought.script and not (text.strip() or requests or thought.script_tools):
-                self._broken("thinking", "broken", "an empty answer")
-        except Exception as problem:
-            kind = "timeout" if isinstance(problem, TimeoutError) else getattr(problem, "kind", "broken")
-            self._broken("thinking", kind, str(problem) or type(problem).__name__)
-            requests = [] if not text.strip() else requests
-        if not text.strip() and not requests:
-            self._words(thought.turn, clauser, thought.script)
-        for clause in clauser.flush():
-            self._stage.say(thought.turn, clause)
-        return requests
+    # --- thinking ahead ---
 
-    def _words(self, turn: int, clauser: Clauser, piece: str) -> None:
-        if piece:
-            self._stage.thought(turn, piece)
-        for clause in clauser.feed(piece):
-            self._stage.say(turn, clause)
+    def guess(self, text: str) -> None:
+        """The caller's turn is probably over: begin to think about it, for nobody to hear and without effects."""
+        if not self._busy and self._inputs.empty():
+            self._speculate(speculation.Eager(text))
+
+    def resumed(self) -> None:
+        """The caller goes on speaking."""
+        self._speculate(speculation.Resumed())
+
+    def _speculate(self, event: speculation.Event) -> None:
+        self._speculation, commands = speculation.step(self._speculation, event)
+        for command in commands:
+            match command:
+                case speculation.Begin(number, text):
+                    self._begin(number, text)
+                case speculation.Adopt():
+                    self._adopted, self._guess = self._guess, None
+                case speculation.Drop():
+                    self._drop()
+
+    def _begin(self, number: int, text: str) -> None:
+        """The manager is asked too, and not told: it is pure."""
+        try:
+            directive = self._manager.step(self.state, HeardText(text, self._parts.local_now())).directive
+        except Exception:
+            directive = Directive()  # the turn itself will say what is wrong
+        if not directive.say or not directive.interruptible:
+            self._speculate(speculation.Lost(number))
+            return
+        script = [ToolRequest("", call.name, call.arguments) for call in directive.tools]
+        history = [*self.history, Message("user", text)]
+        self._guess = self._wording.guess(self._thought(NOBODY, directive, script, history))
+
+    def _drop(self) -> None:
+        """Whoever is adopted and was not used is dropped too."""
+        for guess in (self._guess, self._adopted):
+            if guess:
+                dropping = asyncio.create_task(self._forget(guess), name="drop a guess")
+                self._dropping.add(dropping)
+                dropping.add_done_callback(self._dropping.discard)
+        self._guess = self._adopted = None
+
+    async def _forget(self, guess: Guess) -> None:
+        await guess.drop()
+        for usage in guess.spent():
+            self._stage.used(NOBODY, usage)
 
     def _broken(self, stage: str, kind: str, detail: str) -> None:
         log.warning("provider_fault", call_id=self._context.get("call_id"), stage=stage, kind=kind)
@@ -342,11 +422,22 @@ class Answering:
             "ms": round((self._parts.monotonic() - started) * 1000),
         }
 
-    def _remember(self, told: _Told, requests: Sequence[ToolRequest], returned: Sequence[ToolReturned]) -> None:
+    def _remember(
+        self,
+        told: _Told,
+        requests: Sequence[ToolRequest],
+        returned: Sequence[ToolReturned],
+        refused: Sequence[ToolRequest],
+    ) -> None:
         """Every tool call in the history has its answer, in the order a model expects, behind what it answers."""
-        lines = [Message("assistant", "", tool_calls=tuple(requests))]
-        for request, answer in zip(requests, returned, strict=True):
-            lines.append(Message("tool", json.dumps(dict(answer.data), default=str), tool_call_id=request.call_id))
+        answers = [dict(answer.data) for answer in returned]
+        answers += [{"ok": False, "reason": "refused", "message": request.problem} for request in refused]
+        if not answers:
+            return
+        asked = (*requests, *refused)
+        lines = [Message("assistant", "", tool_calls=asked)]
+        for request, answer in zip(asked, answers, strict=True):
+            lines.append(Message("tool", json.dumps(answer, default=str), tool_call_id=request.call_id))
         at = next((n for n, line in enumerate(self.history, start=1) if line is told.after), 0)
         self.history[at:at] = lines
         told.after = lines[-1]
@@ -379,13 +470,3 @@ def remembered(events: Sequence[Event]) -> list[Message]:
 
 def _refused(reason: str) -> ToolResult:
     return ToolResult(ok=False, data={"reason": reason, "message": SORRY})
-
-
-def _merged(script: Sequence[ToolRequest], chosen: Sequence[ToolRequest]) -> list[ToolRequest]:
-    """Both lists, each deed once: the same tool with the same arguments is the same deed, whoever asked."""
-
-    def deed(request: ToolRequest) -> tuple[str, str]:
-        arguments: Mapping[str, Any] = request.arguments
-        return request.name, json.dumps(dict(arguments), sort_keys=True, default=str)
-
-    return list({deed(request): request for request in [*chosen, *script]}.values())

@@ -30,6 +30,7 @@ from media_gateway.voice.opening import Kept
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.playout import Heard
 from media_gateway.voice.ports import (
+    EagerFinal,
     EarsFailed,
     Final,
     Line,
@@ -37,6 +38,7 @@ from media_gateway.voice.ports import (
     Partial,
     SpeechEnded,
     SpeechStarted,
+    TurnResumed,
     Usage,
 )
 from media_gateway.voice.ports import Heard as HeardSound
@@ -221,6 +223,12 @@ class Floor:
             case Partial(text):
                 self.tell(machine.Words(text))
                 self._show(LiveType.PARTIAL_TRANSCRIPT, {"turn": self.turns.turn + 1, "text": text})
+            case EagerFinal(text):
+                if self.answering and self.turns.phase is machine.Phase.LISTENING:
+                    self.answering.guess(text)
+            case TurnResumed():
+                if self.answering:
+                    self.answering.resumed()
             case Final(text, _, understood, speech_end_ms):
                 self._endpointing_ms = speech_end_ms or 0
                 self.tell(machine.Utterance(text, understood))

@@ -31,13 +31,18 @@ def test_a_record_can_not_leave_its_quotes() -> None:
     assert "\\u003c/data>" in system
 
 
-def test_booking_is_allowed_only_once_everything_was_read_back() -> None:
+def test_booking_is_allowed_only_once_everything_was_read_back_and_answered() -> None:
     manager, state = begun()
     step: Step = manager.step(state, HeardText("oil change tomorrow at two", NOW.isoformat()))
     assert step.directive.allowed_tools == ("get_available_slots", *LEAVING)
     data = {"times": list(TIMES), "open": True}
     returned = ToolReturned("get_available_slots", {"date": "2026-11-21"}, True, data, NOW.isoformat())
     step = manager.step(step.state, returned)
+    assert step.directive.allowed_tools == ("get_available_slots", *LEAVING)  # nobody has said yes
+    step = manager.step(step.state, HeardText("fish and chips and so on", NOW.isoformat()))
     assert step.directive.allowed_tools == ("get_available_slots", *LEAVING, "book_appointment")
+    assert step.directive.bound == {
+        "book_appointment": {"service_type": "oil_change", "date": "2026-11-21", "time": "14:00"}
+    }
     step = manager.step(step.state, HeardText("i want a manager", NOW.isoformat()))
     assert step.directive.allowed_tools == ()

@@ -44,11 +44,11 @@ async def test_greeting_turn_and_hang_up(tmp_path: Path) -> None:
         head = await stage.journal.find(CALL)
         assert head
         assert (head.status, head.owner, head.flow, head.stream_sid) == (Status.COMPLETED, "here", "test", "MZ1")
-        assert head.total_tokens == 30
+        assert head.total_tokens == 15, "the greeting costs none"
         assert (await stage.events())[0].data["status"] == "in_progress"
         record = await stage.journal.call_data((await stage.events())[-1])
         assert [line["message"] for line in record["transcript"]] == [text for _, text in said]
-        assert record["metadata"]["total_tokens"] == 30
+        assert record["metadata"]["total_tokens"] == 15
 
 
 async def test_metrics_add_up(tmp_path: Path) -> None:
@@ -343,16 +343,21 @@ async def test_moving_away(tmp_path: Path) -> None:
         assert replies[2]["text"] == "Sorry, we were cut off. Hello."
         assert [reply["turn"] for reply in replies] == [0, 1, 2]
         assert isinstance(stage.manager.told[0], Started)
+        await until(lambda: len(stage.ears.opened) == 2, "ears")
+        stage.say("where were we")
+        await stage.written(EventType.AI_RESPONSE_COMPLETE, 4)
         history = [(line.role, line.text) for line in stage.mind.thoughts[-1].history]
         assert history == [
             ("assistant", GREETING),
             ("user", "hello there"),
             ("assistant", "You said hello there."),
+            ("assistant", "Sorry, we were cut off. Hello."),
+            ("user", "where were we"),
         ]
         head = await stage.journal.find(CALL)
         assert head
         assert head.next is None
-        assert head.total_tokens == 45
+        assert head.total_tokens == 30
 
 
 async def test_another_owner_ends_it(tmp_path: Path) -> None:
