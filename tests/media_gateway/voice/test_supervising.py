@@ -177,8 +177,9 @@ async def test_a_supervisor_speaks_with_the_caller_and_gives_them_back(tmp_path:
         assert not microphone.open
         microphone.feed(b"\x11" * 160)
         await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
-        history = [(line.role, line.text) for line in stage.mind.thoughts[-1].history]
-        assert history[-2:] == [("assistant", "this is ann how can i help"), ("user", "my car is broken")]
+        assert session.floor.answering
+        history = [(line.role, line.text) for line in session.floor.answering.history]
+        assert history[1:3] == [("assistant", "this is ann how can i help"), ("user", "my car is broken")]
         speakers = [line["speaker"] for line in await stage.kept(EventType.FINAL_TRANSCRIPT)]
         assert speakers == ["supervisor", "user"]
         head = await stage.journal.find(CALL)
