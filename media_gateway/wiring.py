@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 FLOWS = Path(__file__).parent / "conversation" / "flows"
 RENDERS_AT_ONCE = 2
+OPENER = "Hello!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,17 @@ async def build_sessions(core: Core) -> SessionFactory:
         instance=core.instance,
         zone=next(iter(flows.values())).zone,
         lookup=lookup,
+        opener=OPENER if settings.callboard_tts != "embedded" else "",  # that voice takes no time
     )
-    lines = [draft.filler, draft.working, draft.transfer, draft.apology, draft.cut_off, *greetings(desks)]
+    lines = [
+        *filter(None, [draft.opener]),
+        draft.filler,
+        draft.working,
+        draft.transfer,
+        draft.apology,
+        draft.cut_off,
+        *greetings(desks),
+    ]
     parts = replace(draft, prerendered=await render(engines.voice, lines))
 
     def session(started: StartedStream, line: Line) -> Session:

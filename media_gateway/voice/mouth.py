@@ -203,12 +203,17 @@ class Mouth:
         """From now on turn `turn` has the floor."""
         self.meter = TurnMeter(turn, endpointing_ms)
         self.meter.reached("committed", self.now())
+        self._clause = self._clause if turn == self._turn else 0  # what was said before the greeting counts
         self._turn = turn
-        self._clause = 0
         self._asked = {}
         self._told_all = False
         self._directive = None
         self._answer_mark = None
+
+    @property
+    def unheard(self) -> bool:
+        """Nothing has been said in this call yet."""
+        return not self.playout.generation and not self.playout.sent_ms
 
     def say(self, text: str) -> None:
         """Speak this clause: from the cache when it is there and would not overtake the voice, else by the voice."""

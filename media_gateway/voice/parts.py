@@ -70,6 +70,8 @@ class Patience:
     """From the question to the model's first word; then the script stands in."""
     lookup: float = 0.25
     """For the caller's record; then they are greeted as unknown."""
+    opener: float = 0.1
+    """From the start of the stream to the first sound; then `Parts.opener` is said before the greeting."""
     open: float = 5.0
     """For an engine to open."""
     close: float = 2.0
@@ -107,6 +109,8 @@ class Parts:
     instance: str
     zone: ZoneInfo
     prerendered: Mapping[str, bytes] = field(default_factory=dict)
+    opener: str = ""
+    """Said before a greeting that takes its time; "": nothing is."""
     filler: str = "One moment, please."
     working: str = "I am still working on that. One more moment, please."
     transfer: str = "One moment, please. I am putting you through to a colleague."

@@ -86,6 +86,11 @@ class Playout:
         """Number of the last mark whose echo proved that it was heard; the numbers go on over generations."""
         return self._head.heard_mark
 
+    @property
+    def sent_ms(self) -> float:
+        """Sound sent in this generation."""
+        return self._head.queued_ms
+
     # --- sending ---
 
     def begin(self, reply: int, clause: int, said: Spoken) -> None:

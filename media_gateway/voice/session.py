@@ -181,6 +181,10 @@ class CallSession:
         """Greet first: the caller is listening. The rest goes on beside it."""
         assert self._group
         floor, started = self.floor, self._started
+        self._open_engine(floor.mouth)
+        self._open_engine(floor.ear)
+        if self._parts.opener and not started.resumed:
+            self._group.create_task(self._guard(self._say_something()), name="opener")
         customer = await self._look_up()
         hello = Started(
             self._parts.local_now(),
@@ -204,14 +208,13 @@ class CallSession:
         )
         log.info("manager_initialized", call_id=self.call_id, call_type=manager.name)
         self._answerer = self._group.create_task(self._guard(floor.answering.run()), name="answering")
-        turn = floor.turns.turn
-        floor.mouth.begin(turn)
-        floor.tell(machine.Opened())
-        # To a conversation that is under way a second `Started` means: taken over, go on; or back from a person.
-        cut_off = state is not None and not hello.returning(state)
-        floor.answering.tell(turn, hello, self._parts.cut_off if cut_off else "")
-        self._open_engine(floor.mouth)
-        self._open_engine(floor.ear)
+        if floor.turns.phase is machine.Phase.CONNECTING:  # else an engine is gone for good, and we are leaving
+            turn = floor.turns.turn
+            floor.mouth.begin(turn)
+            floor.tell(machine.Opened())
+            # To a conversation that is under way a second `Started` means: taken over, go on; or back from a person.
+            cut_off = state is not None and not hello.returning(state)
+            floor.answering.tell(turn, hello, self._parts.cut_off if cut_off else "")
         if started.direction == "outbound":
             self._watcher = self._group.create_task(self._guard(self._watch()), name="who answered")
         try:
@@ -219,6 +222,13 @@ class CallSession:
         except (Fenced, StoreUnavailable, UnknownCall) as problem:
             log.error("manager_init_failed", call_id=self.call_id, problem=type(problem).__name__)
             floor.end("lost")
+
+    async def _say_something(self) -> None:
+        """A greeting that takes its time (a caller to be looked up, a name that nobody has said before) begins with
+        what is at hand: whoever calls hears at once that somebody is there."""
+        await asyncio.sleep(self._parts.patience.opener)
+        if not self.floor.ending and self.floor.mouth.unheard:
+            self.floor.mouth.say_prerendered(self._parts.opener, answer=False)
 
     async def _look_up(self) -> Mapping[str, object] | None:
         """The caller's record; a slow or failing store means that nobody knows who they are: the general flow."""

@@ -359,6 +359,7 @@ class Stage:
         self.tools.gate.set()
         self.prerendered = {text: tone(text) for text in (GREETING, APOLOGY, FILLER)}
         self.patience = PATIENCE
+        self.opener = ""
         self.resumed = False
         self.direction: Literal["inbound", "outbound"] = "inbound"
         self.lookup: Callable[[str, str], Any] | None = None
@@ -376,6 +377,7 @@ class Stage:
             prerendered=self.prerendered,
             filler=FILLER,
             apology=APOLOGY,
+            opener=self.opener,
             lookup=self.lookup,
             patience=self.patience,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,42 @@ async def test_a_slow_look_up_greets_a_stranger(tmp_path: Path) -> None:
         (started,) = stage.manager.told
         assert isinstance(started, Started)
         assert started.customer is None
+
+
+async def test_a_greeting_that_takes_its_time_begins_with_what_is_at_hand(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.opener = "Hello there!"
+        stage.prerendered["Hello there!"] = stage.prerendered[GREETING]
+        stage.lookup = lambda org, phone: asyncio.sleep(60)
+        stage.patience = replace(stage.patience, opener=0.01)
+        stage.begin()
+        (reply,) = await stage.written(EventType.AI_RESPONSE_COMPLETE)
+        assert reply["text"] == f"Hello there! {GREETING}"
+
+
+async def test_a_greeting_that_is_there_begins_with_nothing_else(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.opener = "Hello there!"
+        stage.prerendered["Hello there!"] = stage.prerendered[GREETING]
+        stage.patience = replace(stage.patience, opener=0.5)
+        stage.begin()
+        (reply,) = await stage.written(EventType.AI_RESPONSE_COMPLETE)
+        assert reply["text"] == GREETING
+
+
+async def test_engines_that_are_gone_before_the_greeting(tmp_path: Path) -> None:
+    """They are opened while the caller is looked up; the call is still made ours, and the caller is handed over."""
+    async with call(tmp_path) as stage:
+        stage.patience = replace(stage.patience, lookup=2.0)
+        stage.voice.refusals = 9
+        gone = asyncio.Event()
+
+        async def slow(org: str, phone: str) -> None:
+            await gone.wait()
+
+        stage.lookup = slow
+        session = stage.begin()
+        await until(lambda: session.turns.phase == "leaving", "leaving")
+        gone.set()
+        await _handed_over(stage)
+        assert stage.manager.told == []
