@@ -21,6 +21,7 @@ command                {command_id, kind, actor, ok, detail}: what became of wha
 turn_metrics           {turn, stages: {name: ms}, tokens: {prompt, completion, cached}}
 call_completed         {call_data} or, when large, {ref}: a pointer that readers resolve (`Journal.call_data`)
 analysis_ready         {analysis}
+invalid                {}: a line that this revision cannot read
 
 partial_transcript     {turn, text}: the whole text so far               (live)
 ai_response_chunk      {turn, offset, text}: `offset` in characters      (live)
@@ -52,6 +53,8 @@ class EventType(StrEnum):
     TURN_METRICS = "turn_metrics"
     CALL_COMPLETED = "call_completed"
     ANALYSIS_READY = "analysis_ready"
+    INVALID = "invalid"
+    """Never written: stands for a line of the journal that cannot be read, so that its place is not a hole."""
 
 
 class LiveType(StrEnum):

@@ -10,16 +10,19 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from secrets import token_hex
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from realtime.backoff import Random, delay
+from realtime.backoff import Random
 from realtime.call import Call
-from realtime.events import Event, LiveEvent, LiveType
-from realtime.mailbox import Mailbox, Subscription
+from realtime.crowd import ALL, Crowd
+from realtime.events import Event, EventType, LiveEvent, LiveType
+from realtime.feeding import Feeding
+from realtime.jobs import Jobs
+from realtime.mailbox import Mailbox, Subscription, merged
+from realtime.slices import Slices
 from realtime.stores.port import FeedState, HeadFeed
 from realtime.subscription import (
     START,
@@ -37,53 +40,16 @@ from realtime.subscription import (
     Read,
     Room,
     step,
-    whole,
 )
+from realtime.watching import Known, Log, Watcher, log_broadcast, page, said
 
 __all__ = ["Cursor", "Ended", "Hub", "Subscription"]
 
 log = logging.getLogger(__name__)
 
-ALL = "*"
-PAGE = 500
 REMEMBERED = 1000
 """Calls that are over and that a watcher of all remembers having seen: news of them comes late, if at all."""
-T = TypeVar("T")
-
-
-class Log(Protocol):
-    """What the hub needs of `realtime.journal.Journal`."""
-
-    async def find(self, any_id: str) -> Call | None: ...
-
-    async def active(self, *, org: str) -> list[Call]: ...
-
-    async def events(self, call_id: str, after: int = 0, limit: int = 500) -> list[Event]: ...
-
-    async def call_data(self, event: Event) -> Mapping[str, Any]: ...
-
-
-@dataclass(slots=True)
-class _Watcher:
-    """A subscription with what the hub keeps for it."""
-
-    mailbox: Mailbox
-    cursor: Cursor | None = START
-    """Where it starts in a call; None = not known before the store has been asked."""
-    rooms: dict[str, int] = field(default_factory=dict)
-    """Calls it is in, with the seq up to which events count as replayed."""
-    cursors: dict[str, int] = field(default_factory=dict)
-    """For `*`: where it starts in calls that are not new to it."""
-
-
-@dataclass(slots=True)
-class _Known:
-    """A call that heads have told of."""
-
-    head: Head
-    touched: float
-    moments: int = 0
-    live_epoch: str = field(default_factory=lambda: token_hex(4))
+JUMPS = (Ended.EPOCH_CHANGED, Ended.LOG_EXPIRED)
 
 
 class Hub:
@@ -97,36 +63,46 @@ class Hub:
         max_queue: int = 2000,
         linger: float = 5.0,
         sweep: float = 30.0,
+        grace: float = 2.0,
         forget: float = 120.0,
         backoff: tuple[float, float] = (0.1, 5.0),
         rand: Random = random.random,
     ) -> None:
         """All times in seconds. `max_queue`: events a reader may lag behind. `linger`: how long the feed outlives the
-        last subscriber. `sweep`: how often heads are read again, in case the feed has lost one. `forget`: how long a
-        completed call is remembered."""
+        last subscriber. `sweep`: how often heads are read again, in case the feed has lost one (then it still has
+        `grace` to tell). `forget`: how long a completed call is remembered."""
         self._journal = journal
-        self._feed = feed
         self._max_queue = max_queue
         self._linger = linger
-        self._sweep_seconds = sweep
         self._forget_seconds = forget
-        self._backoff = backoff
-        self._rand = rand
+        self._slices = Slices()
+        self.feeding = Feeding(
+            feed,
+            self.notice,
+            self._feed_state,
+            look=self._look,
+            told=self._told,
+            sweep=sweep,
+            grace=grace,
+            backoff=backoff,
+            rand=rand,
+        )
         self.state = FeedState.CONNECTING
         self.on_state: list[Callable[[FeedState], None]] = []
         """Told when the state changes."""
         self.poisoned = 0
         """Heads that could not be read and were stepped over."""
         self._ids = 0
-        self._watchers: dict[int, _Watcher] = {}
+        self._watchers: dict[int, Watcher] = {}
         self._by_mailbox: dict[Mailbox, int] = {}
         self._waiting: dict[str, set[int]] = {}
         self._all: set[int] = set()
-        self._calls: dict[str, _Known] = {}
+        self._crowds: dict[str, int] = {}
+        """By organisation: who watches all of its calls from now on, together (`realtime.crowd`)."""
+        self._calls: dict[str, Known] = {}
         self._aliases: dict[str, str] = {}
         self._rooms: dict[str, Room] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._jobs: list[Callable[[], Awaitable[None]]] = []
+        self._jobs = Jobs(backoff, rand)
         self._watched = asyncio.Event()
         self._unwatched = asyncio.Event()
 
@@ -145,29 +121,39 @@ class Hub:
         self.attach(mailbox, since or (START if replay else None))
         return mailbox
 
-    def attach(self, mailbox: Mailbox, cursor: Cursor | None = None) -> None:
+    def attach(self, mailbox: Mailbox, cursor: Cursor | None = None, *, knows: Cursor | None = None) -> None:
         """The same for a mailbox of the caller's own. Without a cursor, `mailbox.start` says where it begins (`*`:
-        from now on)."""
-        self._ids += 1
+        from now on); the store need not be asked if what is known here is as new as what the client `knows`."""
         key, org = mailbox.key, mailbox.org
-        watcher = self._watchers[self._ids] = _Watcher(mailbox, cursor)
+        if key == ALL and cursor is None:
+            self._enter(mailbox)
+            return
+        self._ids += 1
+        watcher = self._watchers[self._ids] = Watcher(mailbox, cursor)
         self._by_mailbox[mailbox] = me = self._ids
         self._watched.set()
         self._unwatched.clear()
         if key == ALL:
             # Calls that are known here and turn out not to be active any more are old, not new.
             watcher.cursors = {id: known.head.seq for id, known in self._calls.items() if known.head.org == org}
-            self._later(lambda: self._begin_all(me))
+            self._jobs.later(lambda: self._begin_all(me))
         else:
             # Registered before the store is asked: what happens in between is not lost.
             if cursor is not None:
                 self._waiting.setdefault(key, set()).add(me)
-            self._later(lambda: self._begin(me))
+            known = self._known(key, org, knows) if cursor is None and knows is not None else None
+            if known is not None:
+                self._start(me, Call.from_dict(known.data))
+            else:
+                self._jobs.later(lambda: self._begin(me))
 
     @property
     def subscriptions(self) -> Mapping[str, int]:
         """How many subscriptions there are by the key they were made with."""
-        return Counter(watcher.mailbox.key for watcher in self._watchers.values())
+        boxes = [watcher.mailbox for watcher in self._watchers.values()]
+        crowds = [box for box in boxes if isinstance(box, Crowd)]
+        alone = Counter(box.key for box in boxes if not isinstance(box, Crowd))
+        return alone + Counter({ALL: sum(len(crowd.members) for crowd in crowds)})
 
     # -- for those who tell --------------------------------------------------------------------------------------
 
@@ -186,12 +172,14 @@ class Hub:
         if known is not None and known.head.epoch == seen.epoch and seen.seq < known.head.seq:
             return
         if known is None:
-            known = self._calls[seen.call_id] = _Known(seen, self._now())
+            known = self._calls[seen.call_id] = Known(seen, head, asyncio.get_running_loop().time())
         elif seen.seq > known.head.seq:
-            known.touched = self._now()
-        known.head = seen
+            known.touched = asyncio.get_running_loop().time()
+        known.head, known.data = seen, head
         for alias in seen.aliases:
             self._aliases[alias] = seen.call_id
+        for event in seen.tail:
+            said(known.now, event)
         if seen.call_id in self._rooms:
             self._step(seen.call_id, HeadSeen(seen))
         for alias in seen.aliases:
@@ -208,8 +196,9 @@ class Hub:
             return
         known.moments += 1
         moment = LiveEvent(call_id, known.moments, type_, ts, data, known.live_epoch)
-        for id in room.receivers:
-            self._watchers[id].mailbox.put_live(moment)
+        before = known.now.get(type_)
+        known.now[type_] = merged(before, moment, keep=None) if before else moment
+        self._slices.run(tuple(room.receivers), lambda id: self._show(id, moment))
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -217,21 +206,16 @@ class Hub:
         """Run until cancelled; then every subscription is over."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
-                jobs, self._jobs = self._jobs, []
-                for job in jobs:
-                    self._later(job)
+                self._jobs.begin(group)
                 while True:
                     await self._watched.wait()
-                    feeding = group.create_task(self._feeding())
-                    sweeping = group.create_task(self._sweeping())
+                    tasks = [group.create_task(self.feeding.run()), group.create_task(self._forgetting())]
                     await self._nobody()
-                    for task in (feeding, sweeping):
+                    for task in tasks:
                         task.cancel()
-                    await asyncio.wait((feeding, sweeping))
-                    self.state = FeedState.CONNECTING
+                    await asyncio.wait(tasks)
         finally:
-            self._group = None
+            self._jobs.end()
             for mailbox in list(self._by_mailbox):
                 mailbox.end(Ended.CLOSED)
                 self.leave(mailbox)
@@ -242,17 +226,6 @@ class Hub:
             await self._unwatched.wait()
             await asyncio.sleep(self._linger)
 
-    async def _feeding(self) -> None:
-        attempt = 0
-        while True:
-            try:
-                await self._feed.run(self.notice, self._feed_state)
-            except Exception as error:  # a feed promises not to end; if it does, start it again and say so
-                log.exception("feed_failed", extra={"why": type(error).__name__})
-            self._feed_state(FeedState.DEGRADED)
-            attempt += 1
-            await self._pause(attempt)
-
     def _feed_state(self, state: FeedState) -> None:
         changed = state is not self.state
         self.state = state
@@ -260,34 +233,43 @@ class Hub:
             for told in self.on_state:
                 told(state)
 
-    async def _sweeping(self) -> None:
-        while True:
-            await asyncio.sleep(self._sweep_seconds * (0.75 + self._rand() / 2))
-            await self._sweep()
-
-    async def _sweep(self) -> None:
-        """Read again what is watched, and forget calls that were completed long ago."""
+    async def _look(self) -> list[Mapping[str, Any]]:
+        """What is watched, as the store has it."""
+        heads: list[Mapping[str, Any]] = []
         for org in {self._watchers[id].mailbox.org for id in self._all}:
-            for call in await self._asked(partial(self._journal.active, org=org)):
-                self.notice(call.to_dict())
+            heads += [call.to_dict() for call in await self._journal.active(org=org)]
         alone = [id for id, room in self._rooms.items() if not self._all.intersection(room.receivers)]
         for key in [*self._waiting, *alone]:
-            found = await self._asked(partial(self._journal.find, key))
+            found = await self._journal.find(key)
             if found is not None:
-                self.notice(found.to_dict())
-        before = self._now() - self._forget_seconds
-        for call_id in [id for id, known in self._calls.items() if known.touched < before]:
-            self._forget(call_id)
+                heads.append(found.to_dict())
+        return heads
+
+    def _told(self, head: Mapping[str, Any]) -> bool:
+        known = self._calls.get(head["call_id"])
+        return known is not None and known.head.epoch == head["epoch"] and known.head.seq >= head["seq"]
+
+    async def _forgetting(self) -> None:
+        """Calls that were completed long ago."""
+        while True:
+            await asyncio.sleep(max(self._forget_seconds / 4, 0.001))
+            before = asyncio.get_running_loop().time() - self._forget_seconds
+            for call_id in [id for id, known in self._calls.items() if known.touched < before]:
+                self._forget(call_id)
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
     async def _begin(self, me: int) -> None:
         """Find the call that a new watcher wants."""
         key = self._watchers[me].mailbox.key if me in self._watchers else ""
-        call = await self._asked(partial(self._journal.find, key))
-        watcher = self._watchers.get(me)
-        if watcher is None:
-            return
+        call = await self._jobs.asked(partial(self._journal.find, key))
+        if me in self._watchers:
+            self._start(me, call)
+
+    def _start(self, me: int, call: Call | None) -> None:
+        """The call is found, or there is none yet."""
+        watcher = self._watchers[me]
+        key = watcher.mailbox.key
         if call is not None and call.org != watcher.mailbox.org:
             call = None
         if watcher.cursor is None:
@@ -303,20 +285,66 @@ class Hub:
         if known is not None and me in self._watchers and not watcher.rooms:
             self._join(me, known.head)
 
+    def _known(self, key: str, org: str, knows: Cursor) -> Known | None:
+        """A call whose head is told here and is at least as new as what somebody knows."""
+        known = self._calls.get(self._aliases.get(key, ""))
+        if known is None or known.head.call_id not in self._rooms or self.state is not FeedState.LIVE:
+            return None
+        head = known.head
+        fresh = head.org == org and knows.seq <= head.seq and knows.epoch in (None, head.epoch)
+        return known if fresh else None
+
+    def _enter(self, mailbox: Mailbox) -> None:
+        """One more who watches all from now on: they start where the crowd stands."""
+        me = self._crowds.get(mailbox.org)
+        if me is None:
+            self._ids += 1
+            me = self._crowds[mailbox.org] = self._ids
+            watcher = self._watchers[me] = Watcher(Crowd(mailbox.org, self._slices, self.leave), None)
+            self._by_mailbox[watcher.mailbox] = me
+            watcher.cursors = {id: one.head.seq for id, one in self._calls.items() if one.head.org == mailbox.org}
+            self._watched.set()
+            self._unwatched.clear()
+            self._jobs.later(lambda: self._begin_all(me))
+        crowd = self._watchers[me].mailbox
+        assert isinstance(crowd, Crowd)
+        crowd.members[mailbox] = {}
+        if crowd.ready:
+            self._welcome(me, crowd, mailbox)
+
+    def _welcome(self, me: int, crowd: Crowd, member: Mailbox) -> None:
+        """Tell a member where the crowd stands."""
+        heads: list[Mapping[str, Any]] = []
+        for call_id in self._watchers[me].rooms:
+            room, known = self._rooms[call_id], self._calls[call_id]
+            seen = room.receivers[me].seen
+            heads.append({**known.data, "seq": seen})
+            crowd.members[member][call_id] = seen
+        member.found(heads)
+        for call_id in self._watchers[me].rooms:
+            for moment in self._calls[call_id].now.values():
+                member.put_live(replace(moment, n=self._calls[call_id].moments))
+
     async def _begin_all(self, me: int) -> None:
         """Find the active calls for a new watcher of all."""
         org = self._watchers[me].mailbox.org if me in self._watchers else ""
-        calls = await self._asked(partial(self._journal.active, org=org))
+        calls = await self._jobs.asked(partial(self._journal.active, org=org))
         watcher = self._watchers.get(me)
         if watcher is None:
             return
         watcher.cursors.update({call.call_id: 0 if watcher.cursor else call.seq for call in calls})
-        watcher.mailbox.found([call.to_dict() for call in calls])
         self._all.add(me)
+        crowd = watcher.mailbox
+        if not isinstance(crowd, Crowd):
+            crowd.found([call.to_dict() for call in calls])
         for call in calls:
             self.notice(call.to_dict())
         for known in list(self._calls.values()):
             self._join(me, known.head)
+        if isinstance(crowd, Crowd):
+            crowd.found([])
+            for member in list(crowd.members):
+                self._welcome(me, crowd, member)
 
     def _join(self, me: int, head: Head) -> None:
         """Put a watcher into the room of a call that it wants and may see."""
@@ -332,11 +360,15 @@ class Hub:
         watcher.rooms[head.call_id] = self._rooms[head.call_id].head
         cursor = watcher.cursor if once else Cursor(watcher.cursors.get(head.call_id, 0))
         self._step(head.call_id, Joined(me, cursor, once))
+        known = self._calls.get(head.call_id)
+        for moment in list(known.now.values()) if known else ():
+            self._slices.run((me,), partial(self._show, moment=replace(moment, n=known.moments if known else 0)))
 
     def leave(self, mailbox: Mailbox) -> None:
         """A subscription is over: it has no place here any more. Safe to call twice."""
         me = self._by_mailbox.pop(mailbox, None)
         if me is None:
+            self._leave_crowd(mailbox)
             return
         watcher = self._watchers.pop(me)
         self._all.discard(me)
@@ -349,6 +381,13 @@ class Hub:
             self._aliases.clear()
             self._watched.clear()
             self._unwatched.set()
+
+    def _leave_crowd(self, mailbox: Mailbox) -> None:
+        me = self._crowds.get(mailbox.org)
+        crowd = self._watchers[me].mailbox if me is not None else None
+        if isinstance(crowd, Crowd) and crowd.members.pop(mailbox, None) is not None and not crowd.members:
+            del self._crowds[mailbox.org]
+            self.leave(crowd)
 
     def _stop_waiting(self, me: int, key: str) -> None:
         waiting = self._waiting.get(key, set())
@@ -381,28 +420,45 @@ class Hub:
         for command in commands:
             self._do(call_id, command)
         if not isinstance(news, Joined):
-            _log_broadcast(call_id, commands)
+            log_broadcast(call_id, commands)
         if call_id in self._rooms and not self._rooms[call_id].receivers and not isinstance(news, HeadSeen):
             del self._rooms[call_id]
 
     def _do(self, call_id: str, command: Command) -> None:
         match command:
-            case Deliver(id, events):
-                self._deliver(id, call_id, events)
+            case Deliver(ids, events):
+                self._slices.run(ids, lambda id: self._deliver(id, call_id, events))
             case End(id, reason):
-                watcher = self._watchers.get(id)
-                if watcher:
-                    watcher.mailbox.end(reason)
-                    self.leave(watcher.mailbox)
+                self._slices.run((id,), lambda id: self._end(id, call_id, reason))
             case Read(epoch, after, misses):
-                self._later(lambda: self._read(call_id, epoch, after, misses))
+                self._jobs.later(lambda: self._read(call_id, epoch, after, misses))
+
+    def _end(self, me: int, call_id: str, reason: Ended) -> None:
+        """This watcher is through with this call; one of all calls goes on after what cannot be told."""
+        watcher = self._watchers.get(me)
+        if watcher is None:
+            return
+        known = self._calls.get(call_id)
+        if watcher.mailbox.key == ALL and reason in JUMPS and known is not None:
+            watcher.rooms.pop(call_id, None)
+            watcher.cursors[call_id] = known.head.seq
+            self._join(me, known.head)
+            watcher.mailbox.jumped(known.data)
+            return
+        watcher.mailbox.end(reason)
+        self.leave(watcher.mailbox)
+
+    def _show(self, me: int, moment: LiveEvent) -> None:
+        watcher = self._watchers.get(me)
+        if watcher is not None:
+            watcher.mailbox.put_live(moment)
 
     def _deliver(self, me: int, call_id: str, events: Sequence[Event]) -> None:
         watcher = self._watchers.get(me)
         if watcher is None:
             return
         try:
-            kept_up = watcher.mailbox.put(events, replayed_to=watcher.rooms[call_id])
+            kept_up = watcher.mailbox.put(events, replayed_to=watcher.rooms.get(call_id, 0))
         except Exception as error:  # one watcher's trouble is not the others'
             log.exception("broadcast_failed", extra={"call_id": call_id, "why": type(error).__name__})
             watcher.mailbox.end(Ended.FAILED)
@@ -414,61 +470,17 @@ class Hub:
     async def _read(self, call_id: str, epoch: str, after: int, misses: int) -> None:
         """Read a page for a room; tries until it succeeds or nobody is there any more."""
         if misses:
-            await self._pause(misses)
+            await self._jobs.pause(misses)
         attempt = 0
         while call_id in self._rooms:
             try:
-                events = await self._page(call_id, after)
+                events = await page(self._journal, call_id, epoch, after)
             except Exception as error:  # the store is away, or a document is poisoned: the others go on
                 attempt += 1
                 log.warning("room_read_failed", extra={"call_id": call_id, "why": type(error).__name__})
-                await self._pause(attempt)
+                await self._jobs.pause(attempt)
                 continue
+            self.poisoned += sum(event.type is EventType.INVALID for event in events)
             if call_id in self._rooms:
-                self._step(call_id, PageRead(epoch, after, tuple(events)))
+                self._step(call_id, PageRead(epoch, after, events))
             return
-
-    async def _page(self, call_id: str, after: int) -> Sequence[Event]:
-        events = await self._journal.events(call_id, after=after, limit=PAGE)
-        return [
-            event if whole(event) else replace(event, data={"call_data": await self._journal.call_data(event)})
-            for event in events
-        ]
-
-    # -- tasks ---------------------------------------------------------------------------------------------------
-
-    def _later(self, job: Callable[[], Awaitable[None]]) -> None:
-        """Run it as a task of `run`, now or as soon as that runs."""
-        if self._group is None:
-            self._jobs.append(job)
-        else:
-            self._group.create_task(_run(job))
-
-    async def _asked(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """The store's answer, however often it has to be asked."""
-        attempt = 0
-        while True:
-            try:
-                return await ask()
-            except Exception as error:  # one watcher's or one call's trouble must not end the hub
-                attempt += 1
-                log.warning("hub_store_unavailable", extra={"why": type(error).__name__, "attempt": attempt})
-                await self._pause(attempt)
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def _pause(self, attempt: int) -> None:
-        base, cap = self._backoff
-        await asyncio.sleep(delay(attempt, base=base, cap=cap, rand=self._rand))
-
-
-async def _run(job: Callable[[], Awaitable[None]]) -> None:
-    await job()
-
-
-def _log_broadcast(call_id: str, commands: Sequence[Command]) -> None:
-    """One line for each event that was passed on as it happened; a replay is nobody's news."""
-    told = Counter((line.seq, line.type) for each in commands if isinstance(each, Deliver) for line in each.events)
-    for (seq, type_), clients in sorted(told.items()):
-        log.info("broadcast", extra={"call_id": call_id, "seq": seq, "event_type": type_.value, "clients": clients})

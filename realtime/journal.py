@@ -15,6 +15,7 @@ alone pays one commit and no read; whoever loses the compare-and-set reads again
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,7 +32,9 @@ from realtime.clock import Clock, iso, utcnow
 from realtime.events import Draft, Event, EventType
 from realtime.paths import digest, is_id
 from realtime.plan import Plan, Settled, settle
-from realtime.stores.port import Conflict, Create, DocumentStore, Query, StoreUnavailable, Write
+from realtime.stores.port import Conflict, Create, Doc, DocumentStore, Query, StoreUnavailable, Write
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Appended", "Fenced", "Journal", "Plan", "UnknownCall"]
 
@@ -172,11 +175,12 @@ class Journal:
         return call
 
     async def events(self, call_id: str, after: int = 0, limit: int = 500) -> list[Event]:
-        """The events with `seq` > `after`, in order. Empty for an unknown call."""
+        """The events with `seq` > `after`, in order. Empty for an unknown call. In the place of a line that cannot be
+        read stands an event of the type `invalid`."""
         if not is_id(call_id):
             return []
         docs = await self._store.query(Query(f"calls/{call_id}/events", order_by="seq", after=after, limit=limit))
-        return [Event.from_dict(doc.data) for doc in docs]
+        return [_event(call_id, doc) for doc in docs]
 
     async def call_data(self, event: Event) -> Mapping[str, Any]:
         """The whole record that a `call_completed` event carries or points to. Raises LookupError once it expired."""
@@ -249,3 +253,12 @@ class Journal:
             if found:
                 return found
         return None
+
+
+def _event(call_id: str, doc: Doc) -> Event:
+    try:
+        return Event.from_dict(doc.data)
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning("event_poisoned", extra={"document": doc.path, "why": type(error).__name__})
+        seq = int(doc.path.rpartition("/")[2])
+        return Event(call_id, str(doc.data.get("epoch", "")), seq, EventType.INVALID, str(doc.data.get("ts", "")))

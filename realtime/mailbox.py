@@ -15,10 +15,11 @@ from realtime.subscription import START, Cursor, Ended
 CHUNK_CHARACTERS = 8192
 """How much unread response text is kept together before the older part is dropped."""
 
-_REPLACES = {
+SAYS = {
     EventType.FINAL_TRANSCRIPT: LiveType.PARTIAL_TRANSCRIPT,
     EventType.AI_RESPONSE_COMPLETE: LiveType.AI_RESPONSE_CHUNK,
 }
+"""The durable event that carries the whole of what moments have shown."""
 
 
 class Mailbox(Protocol):
@@ -39,6 +40,9 @@ class Mailbox(Protocol):
 
     def put_live(self, event: LiveEvent) -> None:
         """A moment."""
+
+    def jumped(self, head: Mapping[str, Any]) -> None:
+        """`*`: the journal of this call cannot be told from where it was; it goes on after this head."""
 
     def end(self, reason: Ended) -> None:
         """No more will come."""
@@ -122,8 +126,11 @@ class Subscription:
         """Show this moment, instead of an older one of its kind that has not been read yet."""
         slot = (event.call_id, event.type)
         waiting = self._live.pop(slot, None)
-        self._live[slot] = _joined(waiting, event) if waiting else event
+        self._live[slot] = merged(waiting, event) if waiting else event
         self._wake.set()
+
+    def jumped(self, head: Mapping[str, Any]) -> None:
+        """Not told: what comes has its `seq`."""
 
     def end(self, reason: Ended) -> None:
         """No more will come; what is queued can still be read."""
@@ -134,17 +141,18 @@ class Subscription:
 
     def _forget_live(self, event: Event) -> None:
         """The durable event carries the whole text: an older moment of the same turn must not come after it."""
-        kind = _REPLACES.get(event.type)
+        kind = SAYS.get(event.type)
         waiting = self._live.get((event.call_id, kind)) if kind else None
         if waiting and kind and waiting.data.get("turn", 0) <= event.data.get("turn", 0):
             del self._live[event.call_id, kind]
 
 
-def _joined(older: LiveEvent, newer: LiveEvent) -> LiveEvent:
-    """Two pieces of one response that lie side by side become one; of anything else the newer is kept."""
+def merged(older: LiveEvent, newer: LiveEvent, *, keep: int | None = CHUNK_CHARACTERS) -> LiveEvent:
+    """Two pieces of one response that lie side by side become one, of `keep` characters at most; of anything else the
+    newer is kept."""
     if newer.type is not LiveType.AI_RESPONSE_CHUNK or older.data.get("turn") != newer.data.get("turn"):
         return newer
     before: str = older.data["text"]
-    if older.data["offset"] + len(before) != newer.data["offset"] or len(before) > CHUNK_CHARACTERS:
+    if older.data["offset"] + len(before) != newer.data["offset"] or (keep is not None and len(before) > keep):
         return newer
     return replace(newer, data={**newer.data, "offset": older.data["offset"], "text": before + newer.data["text"]})

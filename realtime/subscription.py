@@ -57,7 +57,6 @@ class Head:
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
         """From a head in plain JSON values. Raises KeyError, TypeError, ValueError on a poison document."""
-        tail = tuple(Event.from_dict(line) for line in data.get("tail") or ())
         names = (data["call_id"], data.get("call_sid"), data.get("conversation_id"))
         return cls(
             call_id=str(data["call_id"]),
@@ -66,8 +65,16 @@ class Head:
             seq=int(data["seq"]),
             done=Status(data["status"]).terminal,
             aliases=frozenset(str(name) for name in names if name),
-            tail=tuple(event for event in tail if whole(event)),
+            tail=tuple(event for line in data.get("tail") or () if (event := _line(line)) and whole(event)),
         )
+
+
+def _line(line: Any) -> Event | None:
+    """A line of the tail; None if it cannot be read: then the journal is, where a substitute stands for it."""
+    try:
+        return Event.from_dict(line)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def whole(event: Event) -> bool:
@@ -134,9 +141,9 @@ Input = HeadSeen | PageRead | Joined | Left
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """These events, in this order, to this receiver."""
+    """These events, in this order, to these receivers, who have seen the same."""
 
-    receiver: int
+    receivers: tuple[int, ...]
     events: tuple[Event, ...]
 
 
@@ -212,18 +219,23 @@ def _without(room: Room, receiver: int) -> Room:
 
 
 def _settle(room: Room, commands: list[Command]) -> Room:
-    """Deliver what can be delivered, let go who is through, and ask for what is missing."""
+    """Deliver what can be delivered, let go who is through, and ask for what is missing. Who has seen the same is
+    served together: most of a crowd is up to date."""
+    cohorts: dict[tuple[int, bool], list[int]] = {}
+    for id, who in room.receivers.items():
+        cohorts.setdefault((who.seen, who.once), []).append(id)
     receivers: dict[int, Receiver] = {}
     missing: list[int] = []
-    for id, who in room.receivers.items():
-        ready, completed = _ready(room, who)
-        seen = who.seen + len(ready)
+    for (before, once), ids in cohorts.items():
+        ready = _ready(room, before)
+        seen = before + len(ready)
         if ready:
-            commands.append(Deliver(id, ready))
-        if who.once and (completed or (room.done and seen >= room.head)):
-            commands.append(End(id, Ended.COMPLETED))
+            commands.append(Deliver(tuple(ids), ready))
+        completed = room.done or any(event.type is EventType.CALL_COMPLETED for event in ready)
+        if once and completed and seen >= room.head:
+            commands.extend(End(id, Ended.COMPLETED) for id in ids)
             continue
-        receivers[id] = replace(who, seen=seen) if ready else who
+        receivers.update(dict.fromkeys(ids, Receiver(seen, once)))
         if seen < room.head:
             missing.append(seen)
     reading = room.reading
@@ -237,13 +249,9 @@ def _settle(room: Room, commands: list[Command]) -> Room:
     return replace(room, receivers=receivers, reading=reading, log=log)
 
 
-def _ready(room: Room, who: Receiver) -> tuple[tuple[Event, ...], bool]:
-    """The events that follow what this receiver has seen; True if the last of them ends the call for it."""
+def _ready(room: Room, seen: int) -> tuple[Event, ...]:
+    """The events that follow what has been seen."""
     ready: list[Event] = []
-    seq = who.seen + 1
-    while seq in room.log:
-        ready.append(room.log[seq])
-        if who.once and room.log[seq].type is EventType.CALL_COMPLETED:
-            return tuple(ready), True
-        seq += 1
-    return tuple(ready), False
+    while (event := room.log.get(seen + len(ready) + 1)) is not None:
+        ready.append(event)
+    return tuple(ready)

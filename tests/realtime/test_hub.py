@@ -22,7 +22,7 @@ IDLE = EventType.IDLE
 
 
 def hub_of(journal: Memory, feed: Feed | None = None, **options: Any) -> Hub:
-    return Hub(journal, feed or Feed(), **{"linger": 0.0, "backoff": (0.001, 0.002), **options})
+    return Hub(journal, feed or Feed(), **{"linger": 0.0, "grace": 0.0, "backoff": (0.001, 0.002), **options})
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ async def test_repeated_stale_and_poisoned_heads_change_nothing(journal: Memory,
     heads = [journal.add("CA1", IDLE).to_dict() for _ in range(5)]
     for head in [heads[3], heads[1], {"call_id": "CA1"}, {"tail": 7, **heads[0]}, heads[4], heads[4], heads[0]]:
         hub.notice(head)
-    hub.notice({**heads[4], "tail": "poison"})
+    hub.notice({**heads[4], "seq": None})
     assert await seqs(subscription) == [1, 2, 3, 4, 5]
     assert hub.poisoned == 2
 
@@ -362,3 +362,135 @@ async def test_five_hundred_calls_leave_nothing_behind(journal: Memory) -> None:
         assert not hub._rooms
         assert not hub._calls
         assert not hub._aliases
+
+
+async def test_who_watches_all_from_now_on_starts_where_the_others_stand(journal: Memory, hub: Hub) -> None:
+    journal.open(CALL)
+    journal.add("CA1", IDLE)
+    first = hub.subscribe("*", org="default", replay=False)
+    assert [head["seq"] for head in await first.heads()] == [1]
+    asked: list[None] = []
+    journal.before_active = lambda: asked.append(None)
+    hub.notice(journal.add("CA1", IDLE).to_dict())
+    crowd = [hub.subscribe("*", org="default", replay=False) for _ in range(600)]
+    assert [[head["seq"] for head in await one.heads()] for one in crowd] == [[2]] * 600
+    hub.notice(journal.add("CA1", IDLE).to_dict())
+    journal.open(Call(call_id="CA2"))
+    hub.notice(journal.add("CA2", IDLE).to_dict())
+    assert [await seqs(one) for one in (first, crowd[0], crowd[-1])] == [[2, 3, 1], [3, 1], [3, 1]]
+    assert asked == []
+    assert hub.subscriptions == {"*": 601}
+    for one in (first, *crowd):
+        await one.aclose()
+    assert hub.subscriptions == {}
+
+
+async def test_one_broken_watcher_of_all_is_not_the_others_trouble(journal: Memory, hub: Hub) -> None:
+    class Broken(Subscription):
+        def put(self, events: Any, *, replayed_to: int) -> bool:
+            raise RuntimeError("a bug")
+
+    journal.open(CALL)
+    broken = Broken("*", "default", limit=10, on_close=hub.leave)
+    hub.attach(broken)
+    sound = hub.subscribe("*", org="default", replay=False)
+    await settle()
+    hub.notice(journal.add("CA1", IDLE).to_dict())
+    assert await seqs(sound) == [1]
+    assert broken.reason is Ended.FAILED
+    assert hub.subscriptions == {"*": 1}
+
+
+async def test_another_log_ends_a_subscription_and_makes_watchers_of_all_jump(journal: Memory, hub: Hub) -> None:
+    class Jumper(Subscription):
+        jumps: tuple[int, ...] = ()
+
+        def jumped(self, head: Any) -> None:
+            self.jumps += (head["seq"],)
+
+    journal.open(CALL)
+    everything = Jumper("*", "default", limit=10, on_close=hub.leave)
+    hub.attach(everything)
+    one = hub.subscribe("CA1", org="default")
+    await settle()
+    hub.notice(journal.add("CA1", IDLE, IDLE).to_dict())
+    assert await seqs(everything) == [1, 2]
+    journal.logs["CA1"] = [replace(line, epoch="e2") for line in journal.logs["CA1"]]
+    journal.heads["CA1"] = replace(journal.heads["CA1"], epoch="e2")
+    hub.notice(journal.add("CA1", IDLE).to_dict())
+    await settle()
+    assert (one.reason, everything.reason, everything.jumps) == (Ended.EPOCH_CHANGED, None, (3,))
+    journal.logs["CA1"].append(Event("CA1", "e2", 4, IDLE, TS, {}))
+    hub.notice(journal.add("CA1").to_dict())
+    assert await seqs(everything) == [4]
+
+
+async def test_a_record_that_has_expired_leaves_no_hole(journal: Memory, hub: Hub) -> None:
+    journal.tail = 0
+    journal.open(CALL)
+    journal.complete("CA1", {}, pointer=True)
+    journal.records.clear()
+    _, completed = await drain(hub.subscribe("CA1", org="default"))
+    assert completed.data == {"call_data": None}
+
+
+async def test_a_line_that_cannot_be_read_keeps_its_place(journal: Memory, hub: Hub) -> None:
+    journal.tail = 0
+    journal.open(CALL)
+    journal.add("CA1", IDLE, IDLE, IDLE)
+    journal.logs["CA1"][1] = Event("CA1", "", 2, EventType.INVALID, "")  # as the journal gives it
+    items = await drain(hub.subscribe("CA1", org="default"))
+    assert [(item.epoch, item.seq, item.type.value) for item in items if isinstance(item, Event)] == [
+        ("e1", 1, "idle"),
+        ("e1", 2, "invalid"),
+        ("e1", 3, "idle"),
+    ]
+    assert hub.poisoned == 1
+
+
+async def test_a_feed_that_does_not_tell_what_the_store_has_is_started_afresh(journal: Memory) -> None:
+    feed = Feed()
+    async with running(hub_of(journal, feed, sweep=0.002)) as hub:
+        journal.open(CALL)
+        everything = hub.subscribe("*", org="default", replay=False)
+        await everything.heads()
+        await asyncio.sleep(0.01)
+        assert (feed.starts, hub.feeding.lost) == (1, 0)
+        journal.add("CA1", IDLE)  # and the feed is silent
+        async with asyncio.timeout(5):
+            while feed.starts < 2:
+                await asyncio.sleep(0.001)
+        assert await seqs(everything) == [1]
+        assert (hub.feeding.lost, feed.running) == (1, 1)
+
+
+async def test_a_store_that_does_not_answer_is_away_whatever_the_feed_says(journal: Memory) -> None:
+    states: list[FeedState] = []
+    async with running(hub_of(journal, sweep=0.002)) as hub:
+        hub.on_state.append(states.append)
+        hub.subscribe("*", org="default", replay=False)
+        await settle()
+        journal.outage = 3
+        async with asyncio.timeout(5):
+            while states[-1:] != [FeedState.LIVE] or len(states) < 3:
+                await asyncio.sleep(0.001)
+        assert states[:3] == [FeedState.LIVE, FeedState.DEGRADED, FeedState.LIVE]
+
+
+async def test_who_comes_in_the_middle_of_a_sentence_sees_it_so_far(journal: Memory, hub: Hub) -> None:
+    journal.open(CALL)
+    hub.subscribe("*", org="default", replay=False)
+    await settle()
+    for text in ("I", "I want"):
+        hub.live("CA1", LiveType.PARTIAL_TRANSCRIPT, {"turn": 1, "text": text}, TS)
+    for offset, text in ((0, "Sure"), (4, ", ")):
+        hub.live("CA1", LiveType.AI_RESPONSE_CHUNK, {"turn": 1, "offset": offset, "text": text}, TS)
+    for key in ("*", "CA1"):
+        late = await drain(hub.subscribe(key, org="default", replay=False))
+        assert [(item.n, item.data) for item in late if isinstance(item, LiveEvent)] == [
+            (4, {"turn": 1, "text": "I want"}),
+            (4, {"turn": 1, "offset": 0, "text": "Sure, "}),
+        ]
+    hub.notice(journal.add("CA1", EventType.FINAL_TRANSCRIPT, data={"turn": 1}).to_dict())
+    late = await drain(hub.subscribe("CA1", org="default", replay=False))
+    assert [item.data["text"] for item in late] == ["Sure, "]

@@ -27,6 +27,8 @@ STEPS = [
     "stale",
     "watch",
     "watch all",
+    "watch from now on",
+    "leave",
     "turn",
     "turn",
 ]
@@ -40,6 +42,7 @@ class Play:
         self.heads: list[dict[str, Any]] = []
         self.watching: list[tuple[Subscription, str, int]] = []
         self.everything: list[Subscription] = []
+        self.from_now_on: list[Subscription] = []
 
     def call(self) -> str:
         return f"CA{self.data.draw(st.integers(1, CALLS))}"
@@ -73,6 +76,11 @@ class Play:
                 self.watching.append((self.hub.subscribe(key, org="default", since=since), name, since))
             case "watch all":
                 self.everything.append(self.hub.subscribe("*", org="default"))
+            case "watch from now on":
+                self.from_now_on.append(self.hub.subscribe("*", org="default", replay=False))
+            case "leave" if self.from_now_on:
+                leaving = self.from_now_on.pop(self.data.draw(st.integers(0, len(self.from_now_on) - 1)))
+                await leaving.aclose()
             case "turn":
                 await settle(self.data.draw(st.integers(1, 4)))
 
@@ -92,6 +100,12 @@ class Play:
             got_all = now(subscription)
             for name, head in self.journal.heads.items():
                 assert [seq for call_id, seq in got_all if call_id == name] == list(range(1, head.seq + 1))
+        for subscription in self.from_now_on:
+            start = {str(head["call_id"]): int(head["seq"]) for head in await subscription.heads()}
+            got_all = now(subscription)
+            for name, head in self.journal.heads.items():
+                got = [seq for call_id, seq in got_all if call_id == name]
+                assert got == list(range(start.get(name, 0) + 1, head.seq + 1))
 
 
 def now(subscription: Subscription) -> list[tuple[str, int]]:

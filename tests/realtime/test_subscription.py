@@ -63,9 +63,10 @@ class Shell:
         self.room, commands = step(self.room, news)
         for command in commands:
             match command:
-                case Deliver(receiver, events):
-                    assert receiver not in self.ended
-                    self.got.setdefault(receiver, []).extend(line.seq for line in events)
+                case Deliver(receivers, events):
+                    for receiver in receivers:
+                        assert receiver not in self.ended
+                        self.got.setdefault(receiver, []).extend(line.seq for line in events)
                 case End(receiver, reason):
                     self.ended[receiver] = reason
                 case Read():
@@ -210,7 +211,13 @@ def test_a_head_is_parsed_without_what_must_be_resolved_first() -> None:
     assert parsed == Head("CA1", "default", EPOCH, 2, True, frozenset({"CA1", "conv_1"}), (lines[0],))
 
 
-@pytest.mark.parametrize("poison", [{}, {"call_id": "x"}, {"status": "dancing"}, {"tail": [{"seq": 1}]}, {"seq": None}])
+def test_a_line_of_the_tail_that_cannot_be_read_is_left_to_the_journal() -> None:
+    tail = [event(1).to_dict(), {"seq": 2}, {**event(3).to_dict(), "type": "of a newer revision"}, event(4).to_dict()]
+    parsed = Head.parse({**Call(call_id="CA1", epoch=EPOCH, seq=4).to_dict(), "tail": tail})
+    assert [line.seq for line in parsed.tail] == [1, 4]
+
+
+@pytest.mark.parametrize("poison", [{}, {"call_id": "x"}, {"status": "dancing"}, {"tail": 7}, {"seq": None}])
 def test_a_poison_head_is_an_error_of_its_own(poison: dict[str, object]) -> None:
     good = Call(call_id="CA1", epoch=EPOCH).to_dict()
     with pytest.raises((KeyError, TypeError, ValueError)):

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from media_gateway.dashboard.heads import public_head
+from media_gateway.dashboard.heads import public, public_head
 from media_gateway.dashboard.v1 import machine, model
 from media_gateway.dashboard.v1.frames import ALL, encode
 from media_gateway.dashboard.v1.model import News, State, Sub
@@ -64,6 +64,10 @@ class Watch:
         """Queue it, if it is wanted."""
         if self.live and self.held is None:
             self.peer.moment(self.id, event)
+
+    def jumped(self, head: Mapping[str, Any]) -> None:
+        """`*`: the journal of this call goes on elsewhere."""
+        self.peer.jumped(head)
 
     def release(self) -> None:
         """The reply is out: what was held follows."""
@@ -139,7 +143,7 @@ class Peer:
             case model.Attach(sub):
                 self._leave(sub.id)
                 watch = self._watches[sub.id] = Watch(self, sub)
-                self._hub.attach(watch)
+                self._hub.attach(watch, knows=None if sub.forced else Cursor(sub.since.seq or 0, sub.since.epoch))
             case model.Detach(id, purge):
                 self._leave(id)
                 if purge:
@@ -196,6 +200,12 @@ class Peer:
             return
         self.outbox.live(id, event)
         self._wake(self)
+
+    def jumped(self, head: Mapping[str, Any]) -> None:
+        """A call goes on after this head: the client forgets what it knew of it."""
+        if head["call_id"] not in self._alone:
+            place = {"call_id": head["call_id"], "epoch": head["epoch"], "seq": head["seq"]}
+            self._control({"type": "snapshot", **place, "state": public(head)})
 
     def over(self, watch: Watch, reason: Ended) -> None:
         """A subscription has ended, unless we ended it ourselves."""

@@ -1,0 +1,50 @@
+"""Work for many, done in slices: what goes to thousands never keeps the event loop from everything else.
+
+What was given first is done first, whoever it is for; a little work with nothing before it is done at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+SIZE = 256
+T = TypeVar("T")
+
+
+class Slices:
+    """Belongs to one event loop."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._size = size
+        self._queue: deque[tuple[Iterator[Any], Callable[[Any], None]]] = deque()
+        self._scheduled = False
+
+    def run(self, targets: Sequence[T], act: Callable[[T], None]) -> None:
+        """`act` on each of the targets, after all that was asked for before. `act` must not raise."""
+        if not self._queue and len(targets) <= self._size:
+            for target in targets:
+                act(target)
+            return
+        self._queue.append((iter(targets), act))
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        left = self._size
+        while self._queue and left:
+            # It stays in the queue while it is worked on: what it asks for comes after what waits already.
+            targets, act = self._queue[0]
+            for target in targets:
+                act(target)
+                left -= 1
+                if not left:
+                    break
+            else:
+                self._queue.popleft()
+        self._scheduled = bool(self._queue)
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._pump)
