@@ -129,6 +129,16 @@ class Router:
         """What a model may be offered, in this order. Raises KeyError for a tool that there is not."""
         return [self._tools[name].schema for name in names]
 
+    def problem(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """What is wrong with this call before it is made, for a model to mend; empty if nothing is."""
+        if name not in self._tools:
+            return "there is no such tool"
+        try:
+            self._tools[name].arguments.model_validate(dict(arguments))
+        except ValidationError as error:
+            return "; ".join(_say(error))
+        return ""
+
     async def run(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Never raises for a tool's own failure: whatever goes wrong becomes a result that can be said aloud."""
         wanted = self._tools.get(name)

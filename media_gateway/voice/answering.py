@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -213,7 +214,7 @@ class Answering:
             worded = await self._word(turn, directive, script, how)
             for one in worded.refused:
                 self._broken("thinking", "broken", f"asked for {one.name}: {one.problem}")
-            chosen = beyond(script, [self._bound(request, directive) for request in worded.requests])
+            chosen = beyond(script, worded.requests)
             requests = [*script, *chosen]
             if requests:
                 self._stage.working(turn, True)
@@ -225,9 +226,13 @@ class Answering:
                 task.cancel()
         return requests, returned, worded
 
-    def _bound(self, request: ToolRequest, directive: Directive) -> ToolRequest:
-        """The model chooses that it be done; with what, the caller has heard and the session knows."""
-        return replace(request, arguments=directive.bound.get(request.name, request.arguments))
+    def _vetted(self, directive: Directive, request: ToolRequest) -> ToolRequest:
+        """What a model asks for, as it may be done. Where the caller has heard and confirmed with what, that is what
+        counts."""
+        if request.name not in directive.allowed_tools:
+            return replace(request, problem="not possible at this point of the conversation")
+        arguments = directive.bound.get(request.name, request.arguments)
+        return replace(request, arguments=arguments, problem=self._parts.tools.problem(request.name, arguments))
 
     # --- the manager ---
 
@@ -299,7 +304,7 @@ class Answering:
         if guess and (guess.failed or not guess.fits(thought)):
             await self._forget(guess)
             guess = None
-        return await self._wording.word(thought, directive.allowed_tools, guess=guess, insist=how.insist)
+        return await self._wording.word(thought, partial(self._vetted, directive), guess=guess, insist=how.insist)
 
     def _thought(
         self, turn: int, directive: Directive, script: Sequence[ToolRequest], history: Sequence[Message]

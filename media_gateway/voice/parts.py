@@ -48,6 +48,9 @@ class Toolbox(Protocol):
     def schemas(self, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """What a model may be offered."""
 
+    def problem(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """What is wrong with this call before it is made; empty if nothing is."""
+
     async def run(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Never raises for a tool's own failure; has a deadline of its own."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from media_gateway.voice.clauses import Clauser
@@ -21,6 +21,9 @@ from media_gateway.voice.ports import Mind, StoodIn, TextDelta, Thinking, Though
 _SENTENCES = re.compile(r"(?<=[.?!])\s+")
 NOBODY = -1
 """The turn of tokens that were spent on an answer nobody heard."""
+
+
+Vet = Callable[[ToolRequest], ToolRequest]
 
 
 class Hearer(Protocol):
@@ -127,15 +130,12 @@ class Wording:
             self._hearer.say(turn, clause)
         return Worded(spoke=True)
 
-    async def word(
-        self, thought: Thought, allowed: Collection[str], *, guess: Guess | None = None, insist: bool = False
-    ) -> Worded:
-        """Stream the mind's answer (or the one that was guessed) into the voice. With `insist` the script is said if
-        the mind says nothing. A turn that was cut comes back empty."""
+    async def word(self, thought: Thought, vet: Vet, *, guess: Guess | None = None, insist: bool = False) -> Worded:
+        """Stream the mind's answer (or the one that was guessed) into the voice. `vet` gives each tool call that it
+        asks for as it may be made, or with its `problem`. With `insist` the script is said if the mind says nothing. A
+        turn that was cut comes back empty."""
         items = guess.items() if guess else self._mind.think(thought)
-        self._thinking = asyncio.create_task(
-            self._stream(thought, items, allowed, insist), name=f"think {thought.turn}"
-        )
+        self._thinking = asyncio.create_task(self._stream(thought, items, vet, insist), name=f"think {thought.turn}")
         try:
             return await self._thinking
         except asyncio.CancelledError:
@@ -147,9 +147,7 @@ class Wording:
         finally:
             self._thinking = None
 
-    async def _stream(
-        self, thought: Thought, thinking: AsyncIterator[Thinking], allowed: Collection[str], insist: bool
-    ) -> Worded:
+    async def _stream(self, thought: Thought, thinking: AsyncIterator[Thinking], vet: Vet, insist: bool) -> Worded:
         turn, clauser = thought.turn, Clauser()
         requests, refused = list[ToolRequest](), list[ToolRequest]()
         text, clauses, failed = "", 0, False
@@ -164,8 +162,11 @@ class Wording:
                         case TextDelta(piece):
                             text += piece
                             clauses += self._words(turn, clauser, piece)
+                        case ToolRequest() if any(_deed(item) == _deed(one) for one in thought.script_tools):
+                            pass  # it is being done
                         case ToolRequest():
-                            _sort(item, thought, allowed, requests, refused)
+                            vetted = item if item.problem else vet(item)
+                            (refused if vetted.problem else requests).append(vetted)
                         case Usage():
                             self._hearer.used(turn, item)
                         case StoodIn(kind, detail, by):
@@ -203,20 +204,6 @@ class Wording:
         for clause in clauses:
             self._hearer.say(turn, clause)
         return len(clauses)
-
-
-def _sort(
-    asked: ToolRequest,
-    thought: Thought,
-    allowed: Collection[str],
-    requests: list[ToolRequest],
-    refused: list[ToolRequest],
-) -> None:
-    if any(_deed(asked) == _deed(scripted) for scripted in thought.script_tools):
-        return  # it is being done
-    if not asked.problem and asked.name not in allowed:
-        asked = replace(asked, problem="not possible at this point of the conversation")
-    (refused if asked.problem else requests).append(asked)
 
 
 def beyond(script: Sequence[ToolRequest], chosen: Sequence[ToolRequest]) -> list[ToolRequest]:

@@ -176,3 +176,36 @@ def test_an_effect_that_lost_is_decided_anew_and_given_up_in_the_end() -> None:
     assert len(outcomes) == 3
     lost = asyncio.run(run_effect(ROUTER, "weather", arguments, CONTEXT, never))
     assert (lost.ok, lost.data["reason"]) == (False, "conflict")
+
+
+def test_no_tool_lets_a_model_choose_who_is_served_or_rung() -> None:
+    """Customer, callee and target come from the session."""
+    router = Router()
+    parameters = {
+        name for schema in router.schemas(router.names) for name in schema["function"]["parameters"]["properties"]
+    }
+    assert parameters == {
+        "appointment_id",  # of the caller's own, or it is not found
+        "callback",  # written down for a person
+        "date",
+        "last_four",
+        "last_name",
+        "reason",
+        "reference",
+        "service_type",
+        "text",
+        "time",
+        "vin",
+    }
+
+
+def test_a_schema_is_made_once() -> None:
+    router = Router()
+    assert router.schemas(["end_call"])[0] is Router().schemas(["end_call"])[0]
+
+
+def test_what_is_wrong_with_a_call_is_known_before_it_is_made() -> None:
+    router = Router()
+    assert router.problem("end_call", {}) == ""
+    assert router.problem("fly", {}) == "there is no such tool"
+    assert router.problem("get_available_slots", {"date": "x"}).startswith("date: Input should be a valid date")

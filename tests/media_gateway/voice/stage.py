@@ -262,6 +262,9 @@ class Tools:
     def schemas(self, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return [{"name": name} for name in names]
 
+    def problem(self, name: str, arguments: Mapping[str, Any]) -> str:
+        return ""
+
     async def run(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         self.ran.append(name)
         self.running += 1

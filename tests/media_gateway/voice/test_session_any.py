@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from infra.simulators import openai_rules
+from media_gateway.providers.openai_stream import request
 from media_gateway.voice import turns as machine
-from media_gateway.voice.ports import Final, Message, Partial, SpeechEnded, SpeechStarted
+from media_gateway.voice.ports import (
+    EagerFinal,
+    Final,
+    Message,
+    Partial,
+    SpeechEnded,
+    SpeechStarted,
+    TextDelta,
+    ToolRequest,
+    TurnResumed,
+)
 from realtime.events import EventType
 from tests.media_gateway.voice.stage import Stage, call
 
@@ -30,6 +43,12 @@ TEXTS = (
     "again",
     "",
 )
+WISHES = (
+    [ToolRequest("c1", "forbidden", {})],
+    [TextDelta("Well. "), ToolRequest("c1", "forbidden", {}), ToolRequest("c2", "x", {}, "no JSON")],
+    [TextDelta("Half a")],
+)
+"""What a model may say instead of the script."""
 SHORT = {"HOLD_MS": 15, "KEYS_MS": 10, "FILLER_MS": 20, "APOLOGY_MS": 150, "APOLOGY_AGAIN_MS": 150, "DEAF_MS": 400}
 
 
@@ -43,6 +62,8 @@ def events(stage: Stage, rng: random.Random) -> Sequence[Callable[[], object]]:
     return [
         *[ears(lambda: stage.hear(Partial(text)))] * 2,
         *[ears(lambda: stage.hear(Final(text, 0.5, rng.random() < 0.9)))] * 3,
+        ears(lambda: stage.hear(EagerFinal(text))),
+        ears(lambda: stage.hear(TurnResumed())),
         ears(lambda: stage.hear(SpeechStarted())),
         ears(lambda: stage.hear(SpeechEnded())),
         ears(stage.break_ears),
@@ -53,6 +74,7 @@ def events(stage: Stage, rng: random.Random) -> Sequence[Callable[[], object]]:
         lambda: setattr(stage.voice, rng.choice(["breaks", "dumb", "empty"]), 1),
         lambda: setattr(stage.tools, "conflicts", rng.randint(0, 4)),
         lambda: setattr(stage.mind, "delay", rng.choice([0.0, 0.0, 0.03, 0.2])),
+        lambda: setattr(stage.mind, "items", rng.choice([None, None, *WISHES])),
         lambda: setattr(stage.line, "echo", rng.random() < 0.8),
         lambda: stage.tools.gate.clear() if rng.random() < 0.3 else stage.tools.gate.set(),
     ]
@@ -65,8 +87,8 @@ def valid(history: Sequence[Message]) -> None:
         line = lines.pop(0)
         assert line.role != "tool", "an answer to nothing"
         assert line.text or line.tool_calls, "an empty line"
-        for request in line.tool_calls:
-            assert lines.pop(0).tool_call_id == request.call_id
+        for asked in line.tool_calls:
+            assert lines.pop(0).tool_call_id == asked.call_id
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -98,5 +120,6 @@ async def test_any_call(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPat
             assert sum(metrics["stages"].values()) == metrics["total_ms"]
         for thought in stage.mind.thoughts:
             valid(thought.history)
+            openai_rules.check(json.loads(request("model", thought, {}, {})), ["model"])
         books = [event for event in await stage.kept(EventType.TOOL_CALL) if event["tool"] == "book" and event["ok"]]
         assert len(books) <= 1, "the slot was booked twice"
