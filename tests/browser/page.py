@@ -21,11 +21,18 @@ document.addEventListener('securitypolicyviolation',
 """
 
 
+MICROPHONE = (
+    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+)  # fmt: skip
+"""A microphone that beeps once a second, and permission to use it."""
+
+
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*more: str) -> Iterator[Browser]:
     """Debian's Chromium with a fresh profile."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*ARGUMENTS, *more])
         try:
             yield browser
         finally:
@@ -65,6 +72,10 @@ class Dashboard:
         """By the one-time link; returns when the page is live."""
         self.page.goto(f"{self.address}/?login={code}")
         self.wait_live()
+
+    def sign_in(self, token: str) -> None:
+        """With a token, before the page is opened."""
+        self.page.add_init_script(f"sessionStorage.setItem('callboard.token', {token!r})")
 
     def wait_live(self) -> None:
         """Until the events socket stands."""

@@ -1,5 +1,5 @@
 // A conversation with the assistant in this browser: one socket that goes on after a break, the microphone, the sound.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { socketAddress, ticket } from "./api.js";
 import { dropVoice, playVoice, prepareSound } from "./audio.js";
 import { closeMicrophone, FRAME_BYTES, openMicrophone } from "./microphone.js";
@@ -28,8 +28,10 @@ export const heard = computed(() => micOn.value && (mode.value === "open" || hel
 /** @type {WebSocket | null} */
 let socket = null;
 let tries = 0;
-/** @type {string[]} what was typed before the line stood */
-let unsent = [];
+/** What was typed before it could be said: the greeting, which says what this is, is heard first. */
+export const unsent = signal(/** @type {string[]} */ ([]));
+const GREETING_MS = 15000;
+let greetedBy = 0;
 
 /** @param {string} id */
 function hold(id) {
@@ -47,7 +49,7 @@ export async function begin({ sessionId = "", flow = "", text = "", microphone =
   talkTrouble.value = "";
   phase.value = "connecting";
   tries = TRIES;
-  unsent = text ? [text] : [];
+  unsent.value = text ? [text] : [];
   void prepareSound().catch(() => (talkTrouble.value = "This browser gives no sound. What is said is written below."));
   if (microphone) await useMicrophone();
   await connect(sessionId, flow);
@@ -79,7 +81,7 @@ async function connect(sessionId, flow = "") {
       mine.send(JSON.stringify({ type: "start", ...wish }));
     } else if (message.event === "started") {
       clearTimeout(late);
-      started(message.data.session_id);
+      started(message.data.session_id, message.data.resumed);
     } else if (message.event === "clear") dropVoice();
     else if (message.type === "error") talkTrouble.value = message.message;
     else if (message.event) feed(message);
@@ -90,15 +92,30 @@ async function connect(sessionId, flow = "") {
   };
 }
 
-/** @param {string} id */
-function started(id) {
+/** @param {string} id @param {boolean} resumed */
+function started(id, resumed) {
+  greetedBy = resumed ? 0 : Date.now() + GREETING_MS;
+  setTimeout(sendUnsent, GREETING_MS);
   phase.value = "live";
   tries = TRIES;
   hold(id);
   expectCall(id);
   if (route.value.page === "talk" && route.value.rest[0] !== id) go(address("talk", id), { replace: Boolean(route.value.rest[0]) });
-  for (const text of unsent.splice(0)) say(text);
+  sendUnsent();
 }
+
+/** Once the greeting was heard (or has had its time), what was typed meanwhile is said. */
+function sendUnsent() {
+  if (phase.value !== "live" || !unsent.value.length || socket?.readyState !== WebSocket.OPEN) return;
+  if (!greeted()) return;
+  for (const text of unsent.value) socket.send(JSON.stringify({ type: "text", text }));
+  unsent.value = [];
+}
+
+const greeted = () => Date.now() >= greetedBy || (calls.value.get(talkingId.value)?.story.spokenTurn ?? -1) >= 0;
+effect(() => {
+  if (talkingId.value && calls.value.get(talkingId.value)) sendUnsent();
+});
 
 /** @param {number} code @param {string} id */
 function closed(code, id) {
@@ -130,6 +147,7 @@ function finish(trouble) {
   phase.value = "idle";
   talkTrouble.value = trouble;
   micOn.value = false;
+  unsent.value = [];
   closeMicrophone();
   hold("");
 }
@@ -151,8 +169,8 @@ function leave() {
 
 /** Typed instead of said. @param {string} text */
 export function say(text) {
-  if (socket?.readyState === WebSocket.OPEN && phase.value === "live") socket.send(JSON.stringify({ type: "text", text }));
-  else unsent.push(text);
+  unsent.value = [...unsent.value, text];
+  sendUnsent();
 }
 
 /** Must run inside a click. */

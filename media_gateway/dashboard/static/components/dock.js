@@ -107,6 +107,7 @@ export function Dock() {
       <div class="dock-row"><${Microphone} />
         <button class="button danger-text small-button end" type="button" onClick=${talk.hangUp}>${icons.hangup()}<span>End</span></button></div>
       ${micTrouble.value && html`<p class="notice" role="alert">${micTrouble.value}</p>`}
+      ${talk.unsent.value.length > 0 && html`<p class="quiet small" role="status">Said as soon as it can be: ${talk.unsent.value.join(" ")}</p>`}
       <${TypeLine} label="Or type" placeholder="Tomorrow at two, please" onText=${talk.say} />
       <${Settings} />
       <${HonestNote} />
