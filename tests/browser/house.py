@@ -16,7 +16,7 @@ from media_gateway import wiring
 from media_gateway.app import create_app
 from media_gateway.auth import Principal, Tokens
 from media_gateway.conversation.model import ListeningProfile
-from media_gateway.server import server
+from media_gateway.server import DrainingServer, server
 from media_gateway.settings import Settings, load
 from media_gateway.voice.ports import (
     Engines,
@@ -149,7 +149,7 @@ def living(folder: Path, port: int = 0) -> Iterator[House]:
     engines = Engines(ears=Ears(lines), mind=mind, voice=Slow())
     settings = load(environ(folder, PUBLIC_BASE_URL=f"http://127.0.0.1:{bound}", LOG_LEVEL="WARNING"), dev=False)
     app = create_app(settings, build_sessions=wiring.build_sessions)
-    running = server(app, settings, host="127.0.0.1", port=bound)
+    running: DrainingServer = server(app, settings, host="127.0.0.1", port=bound)
     thread = threading.Thread(target=lambda: asyncio.run(running._serve()), name="house")
     patched = (
         patch("media_gateway.wiring.build_engines", lambda _: engines),
