@@ -1,19 +1,27 @@
 """Text on its way to the voice, clause by clause: cut on the terminator itself, without waiting for the next word, and
-never inside a word, a number or an abbreviation. Pure."""
+never inside a word, a number, an address or an abbreviation. Pure."""
 
 from __future__ import annotations
 
 import re
 
+from media_gateway.voice.spoken_words import ABBREVIATIONS, TITLES
+
 LONG = 90
 """From this many characters on a comma ends a clause too: better a breath than a wait."""
+LONGEST = 240
+"""From this many on any space does: voices take no more at once, and nobody speaks so long without a breath."""
 
 _CLOSERS = ".!?\"')]"
 _SAYABLE = re.compile(r"\w")
-_TITLE = re.compile(r"\b(?:mr|mrs|ms|dr|st|vs|e\.g|i\.e|approx)\.$", re.IGNORECASE)
+_BELONG = "|".join(sorted(name[:-1].lower() for name in (*TITLES, "Dr.", "St.")))
+_TITLE = re.compile(rf"\b(?:{_BELONG}|vs|e\.g|i\.e|approx)\.$", re.IGNORECASE)
 """What follows belongs to it, capital or not: "Dr. Jones"."""
-_ABBREVIATION = re.compile(r"(?:\b(?:no|etc)|\b[a-z]|\d)\.$", re.IGNORECASE)
-"""Ends a clause only if a new sentence follows: "2." may become "2.30", "a." "a.m." and "no." "no. 5"."""
+_SHORT = "|".join(sorted(re.escape(name[:-1].lower()) for name in ABBREVIATIONS if name.count(".") == 1))
+_ABBREVIATION = re.compile(rf"(?:\b(?:no|{_SHORT})|\b[a-z]|\d)\.$", re.IGNORECASE)
+"""Ends a clause only if a new sentence follows: "2." may become "2.30", "a." "a.m.", "no." "no. 5", "Nov." "Nov. 3"."""
+_ADDRESS = re.compile(r"(?:\S@\S*|\bwww\S*|://\S*)[.?!]$")
+"""More of it may come: "joe@shop." becomes "joe@shop.com"."""
 
 
 class Clauser:
@@ -51,6 +59,8 @@ class Clauser:
 
     def _end(self) -> int | None:
         for found in re.finditer(r"[.!?]+[\"')\]]*|[;:,]\s", self._text):
+            if found.end() > LONGEST:
+                break
             end = found.end()
             mark = found.group()[0]
             before, rest = self._text[: found.start() + 1], self._text[end:]
@@ -58,12 +68,19 @@ class Clauser:
                 continue
             if mark == "." and _TITLE.search(before):
                 continue
-            if mark == "." and _ABBREVIATION.search(before):
+            if (mark == "." and _ABBREVIATION.search(before)) or (mark in ".!?" and _ADDRESS.search(before)):
                 if not rest.strip():
-                    return None
+                    break
                 if not rest[0].isspace() or not rest.lstrip()[0].isupper():
                     continue
             elif mark in ".!?" and rest and not rest[0].isspace():
                 continue
             return end
-        return None
+        return self._breath()
+
+    def _breath(self) -> int | None:
+        """The last space of a text that is too long without a stop; a word without end is cut at its length."""
+        if len(self._text) <= LONGEST:
+            return None
+        space = self._text.rfind(" ", 1, LONGEST)
+        return space + 1 if space > 0 else LONGEST

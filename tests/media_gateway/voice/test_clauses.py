@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_gateway.voice.clauses import LONG, Clauser
+from media_gateway.voice.clauses import LONG, LONGEST, Clauser
 
 
 def cut(text: str, size: int) -> list[str]:
@@ -29,6 +29,13 @@ def cut(text: str, size: int) -> list[str]:
         ("It is $5.99. Anything else?", ["It is $5.99.", "Anything else?"]),
         ("No. We open at 9. Come then!", ["No.", "We open at 9.", "Come then!"]),
         ("Take no. 5, please.", ["Take no. 5, please."]),
+        ("See you on Nov. 23 at 2 p.m. Bye!", ["See you on Nov. 23 at 2 p.m.", "Bye!"]),
+        ("It is on Main St. Louis knows it.", ["It is on Main St. Louis knows it."]),
+        ("It is 3.5 quarts. Fine?", ["It is 3.5 quarts.", "Fine?"]),
+        ("Oil, filters, etc. Then we talk.", ["Oil, filters, etc.", "Then we talk."]),
+        ("Write to joe@shop.co.uk today. Thanks.", ["Write to joe@shop.co.uk today.", "Thanks."]),
+        ("See www.shop.com for it. Bye.", ["See www.shop.com for it.", "Bye."]),
+        ("Ask Mrs. Li vs. Mr. Wu, e.g. Monday.", ["Ask Mrs. Li vs. Mr. Wu, e.g. Monday."]),
         ("One thing: it works", ["One thing:", "it works"]),
         ("  ", []),
         ("no end in sight", ["no end in sight"]),
@@ -64,3 +71,41 @@ def test_marks_without_words_are_not_said(size: int) -> None:
 @given(st.text("ab .,;:!?2\"'", max_size=200), st.integers(1, 20))
 def test_no_word_is_lost_or_added(text: str, size: int) -> None:
     assert re.findall(r"\w", "".join(cut(text, size))) == re.findall(r"\w", text)
+
+
+@pytest.mark.parametrize("size", [1, 7, 5_000])
+def test_who_never_stops_is_given_in_breaths_of_whole_words(size: int) -> None:
+    words = ["pneumonia"] * 100
+    clauses = cut(" ".join(words), size)
+    assert len(clauses) > 3
+    assert max(map(len, clauses)) <= LONGEST
+    assert " ".join(clauses).split() == words
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            "Dr.",
+            "Jones",
+            "3.5",
+            "2",
+            "p.m.",
+            "Nov.",
+            "23",
+            "is",
+            "fine.",
+            "Yes!",
+            "and",
+            "etc.",
+            "$5.99",
+            "no.",
+            "a@b.co",
+        ]
+    ),
+    max_size=30,
+).map(" ".join)
+
+
+@given(TEXTS, st.integers(1, 12))
+def test_whatever_the_pieces_words_are_whole_and_in_order(text: str, size: int) -> None:
+    assert " ".join(cut(text, size)).split() == text.split()
