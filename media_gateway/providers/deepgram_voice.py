@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from media_gateway.providers.deepgram_speech import NAME, DeepgramSpeech
-from media_gateway.providers.speech_link import LinkedSpeaking, connect, render_by_speaking
+from media_gateway.providers.speech_link import render_by_speaking, speak_over, try_door
 from media_gateway.voice.ports import Speaking, Spoken
 
 KEY_NAME = "DEEPGRAM_API_KEY"
@@ -26,16 +26,14 @@ class DeepgramVoice:
 
     async def warm(self) -> None:
         """Is the key good, and the voice there? Raises ProviderFault."""
-        socket = await connect(NAME, self._url, self._headers, KEY_NAME)
-        await socket.close()
+        await try_door(DeepgramSpeech(), self._url, self._headers, KEY_NAME)
 
     async def aclose(self) -> None:
         """Nothing is held between calls."""
 
     async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
         """Raises ProviderFault."""
-        socket = await connect(NAME, self._url, self._headers, KEY_NAME)
-        return LinkedSpeaking(socket, DeepgramSpeech(), on_spoken)
+        return await speak_over(DeepgramSpeech(), self._url, self._headers, KEY_NAME, on_spoken)
 
     async def render(self, text: str) -> bytes:
         """Raises ProviderFault."""

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 
 from media_gateway.providers.elevenlabs_speech import INACTIVITY_S, NAME, ElevenLabsSpeech
-from media_gateway.providers.speech_link import RENDER_S, LinkedSpeaking, connect, refused
+from media_gateway.providers.speech_link import RENDER_S, refused, speak_over, try_door
 from media_gateway.voice.ports import ProviderFault, Speaking, Spoken
 
 KEY_NAME = "ELEVENLABS_API_KEY"
@@ -40,16 +40,14 @@ class ElevenLabsVoice:
 
     async def warm(self) -> None:
         """Is the key good, and the voice there? Raises ProviderFault."""
-        socket = await connect(NAME, self._socket_url, self._headers, KEY_NAME)
-        await socket.close()
+        await try_door(ElevenLabsSpeech(), self._socket_url, self._headers, KEY_NAME)
 
     async def aclose(self) -> None:
         """Nothing is held between calls."""
 
     async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
         """Raises ProviderFault."""
-        socket = await connect(NAME, self._socket_url, self._headers, KEY_NAME)
-        return LinkedSpeaking(socket, ElevenLabsSpeech(), on_spoken)
+        return await speak_over(ElevenLabsSpeech(), self._socket_url, self._headers, KEY_NAME, on_spoken)
 
     async def render(self, text: str) -> bytes:
         """Raises ProviderFault."""

@@ -5,53 +5,49 @@ the machine's business.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as connect_socket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import WebSocketException
 
+from media_gateway.providers.client_socket import ClientSocket, Refused
 from media_gateway.providers.speech_steps import Machine, Step
 from media_gateway.voice.ports import ProviderFault, Spoken, SpokenAudio, SpokenEnd, Voice, VoiceFailed
 
 OPEN_S = 1.5
 """A vendor that takes longer to answer is no help in a conversation; the stand-in is."""
 CLOSE_S = 1.0
-WRITE_S = 2.0
 RENDER_S = 20.0
 PING_S = 20.0
-"""Both vendors count a connection without any traffic as abandoned."""
-_WAITING = 2_000
-"""Messages that may wait for the socket."""
-_quiet = logging.getLogger("callboard.vendor_socket")
-_quiet.setLevel(logging.WARNING)
-"""The library's own log of a handshake at DEBUG would hold the key."""
+"""Both vendors count a connection without any traffic as abandoned; so do we one that does not answer a ping."""
+LAG_S = 0.05
+"""Who wakes later than this was not waiting for the vendor: what it sent meanwhile may still lie unread."""
 
 
-async def connect(provider: str, url: str, headers: Mapping[str, str], key_name: str) -> ClientConnection:
-    """Raises ProviderFault with the remedy."""
+async def speak_over(
+    machine: Machine, url: str, headers: Mapping[str, str], key_name: str, on_spoken: Callable[[Spoken], None]
+) -> LinkedSpeaking:
+    """Opens a connection for this machine. Raises ProviderFault with the remedy."""
+    provider = machine.name
+    speaking = LinkedSpeaking(machine, on_spoken)
     try:
-        return await connect_socket(
-            url,
-            additional_headers=dict(headers),
-            compression=None,
-            open_timeout=OPEN_S,
-            close_timeout=CLOSE_S,
-            ping_interval=PING_S,
-            ping_timeout=PING_S,
-            max_size=2**21,
-            logger=_quiet,
-        )
-    except InvalidStatus as refusal:
-        raise refused(provider, refusal.response.status_code, key_name) from refusal
+        async with asyncio.timeout(OPEN_S):
+            speaking.begin(
+                await ClientSocket.connect(url, headers=headers, on_message=speaking.received, on_lost=speaking.lost)
+            )
+    except Refused as refusal:
+        raise refused(provider, refusal.status, key_name) from refusal
     except TimeoutError as late:
         raise ProviderFault(provider, "timeout", "it did not answer in time") from late
-    except (OSError, EOFError, InvalidHandshake, InvalidURI) as problem:
+    except (OSError, WebSocketException) as problem:
         raise ProviderFault(provider, "refused", type(problem).__name__) from problem
+    return speaking
+
+
+async def try_door(machine: Machine, url: str, headers: Mapping[str, str], key_name: str) -> None:
+    """Is the key good, and what is asked for there? Raises ProviderFault."""
+    speaking = await speak_over(machine, url, headers, key_name, lambda _spoken: None)
+    await speaking.aclose()
 
 
 def refused(provider: str, status: int, key_name: str) -> ProviderFault:
@@ -66,66 +62,95 @@ def refused(provider: str, status: int, key_name: str) -> ProviderFault:
 
 
 class LinkedSpeaking:
-    """`voice.ports.Speaking` over one connection."""
+    """`voice.ports.Speaking` over one connection. Every call is one step of the machine, carried out at once."""
 
-    def __init__(self, socket: ClientConnection, machine: Machine, on_spoken: Callable[[Spoken], None]) -> None:
-        self._socket = socket
+    def __init__(self, machine: Machine, on_spoken: Callable[[Spoken], None]) -> None:
         self._machine = machine
         self._on_spoken = on_spoken
-        self._outbox: deque[str] = deque()
-        self._wake = asyncio.Event()
+        self._socket: ClientSocket | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._tasks = (
-            asyncio.create_task(self._read(), name=f"{machine.name} reads"),
-            asyncio.create_task(self._write(), name=f"{machine.name} writes"),
-        )
+        self._due = 0.0
+        self._excused = False
+        self._pinger: asyncio.TimerHandle | None = None
+        self._pongs = -1
+        self._over = False
+        self._early: list[tuple[bytes, bool]] = []
+
+    def begin(self, socket: ClientSocket) -> None:
+        """The connection is there."""
+        self._socket = socket
+        self._ping()
+        for data, is_text in self._early:  # came with the answer to the handshake
+            self.received(data, is_text)
+        self._early.clear()
         self._apply(())
 
     def say(self, reply: int, clause: int, text: str) -> None:
         """In the order they were said."""
-        self._apply(() if self._closed else self._machine.say(time.monotonic(), reply, clause, text))
+        if not self._over:
+            self._apply(self._machine.say(time.monotonic(), reply, clause, text))
 
     def done(self, reply: int) -> None:
         """No more clauses of this reply come."""
-        self._apply(() if self._closed else self._machine.done(time.monotonic(), reply))
+        if not self._over:
+            self._apply(self._machine.done(time.monotonic(), reply))
 
     def cancel(self, reply: int) -> None:
         """Nothing of this reply is wanted any more."""
-        self._apply(() if self._closed else self._machine.cancel(time.monotonic(), reply))
+        if not self._over:
+            self._apply(self._machine.cancel(time.monotonic(), reply))
 
     async def aclose(self) -> None:
         """Says goodbye as the vendor wants it, and does not wait long for an answer."""
-        if self._closed:
-            await asyncio.wait(self._tasks)
-            return
-        self._closed = True
+        self._over = True
         self._disarm()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
-        with suppress(ConnectionClosed, TimeoutError, OSError):
-            async with asyncio.timeout(CLOSE_S):
-                await self._socket.send(self._machine.goodbye)
-                await self._socket.close()
-        self._socket.transport.abort()
+        if self._pinger:
+            self._pinger.cancel()
+        socket, self._socket = self._socket, None
+        if socket:
+            socket.send_text(self._machine.goodbye)
+            await socket.aclose(CLOSE_S)
+
+    # --- the socket's callbacks ---
+
+    def received(self, data: bytes, is_text: bool) -> None:
+        """A message of the vendor."""
+        if self._over:
+            return
+        if self._socket is None:
+            self._early.append((data, is_text))
+            return
+        self._excused = False
+        try:
+            message = data.decode() if is_text else data
+        except UnicodeDecodeError:
+            self._broke("broken", "text that is none")
+            return
+        self._apply(self._machine.received(time.monotonic(), message))
+
+    def lost(self, code: int, reason: str) -> None:
+        """The connection is gone without us."""
+        said = "".join(letter for letter in reason[:80] if letter.isprintable())
+        self._broke("broken", f"closed with {code} {said}".strip())
+
+    # --- inside ---
 
     def _apply(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if isinstance(step, str):
-                self._outbox.append(step)
-                self._wake.set()
-            elif not self._closed:
+                if self._socket:
+                    self._socket.send_text(step)
+            elif not self._over:
+                self._over = isinstance(step, VoiceFailed)
                 self._on_spoken(step)
+        self._arm()
+
+    def _arm(self) -> None:
         self._disarm()
-        if self._closed:
-            return
-        if len(self._outbox) > _WAITING:
-            self._broke("busy", f"{_WAITING} messages wait for it")
-            return
         now = time.monotonic()
-        wakes = self._machine.wakes_at(now)
+        wakes = None if self._over else self._machine.wakes_at(now)
         if wakes is not None and wakes != float("inf"):
+            self._due = wakes
             self._timer = asyncio.get_running_loop().call_later(max(0.001, wakes - now), self._tick)
 
     def _disarm(self) -> None:
@@ -134,34 +159,29 @@ class LinkedSpeaking:
             self._timer = None
 
     def _tick(self) -> None:
-        self._apply(self._machine.tick(time.monotonic()))
+        lag = time.monotonic() - self._due
+        if lag > LAG_S and not self._excused:
+            self._excused = True
+            self._timer = asyncio.get_running_loop().call_later(min(lag, 1.0), self._tick)
+            return
+        if not self._over:
+            self._apply(self._machine.tick(time.monotonic()))
 
-    async def _read(self) -> None:
-        try:
-            async for message in self._socket:
-                self._apply(self._machine.received(time.monotonic(), message))
-            reason = "it closed the connection"
-        except ConnectionClosed as closed:
-            frame = closed.rcvd
-            reason = f"closed with {frame.code} {frame.reason}".strip() if frame else "the connection broke"
-        self._broke("broken", reason)
-
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outbox:
-                try:
-                    async with asyncio.timeout(WRITE_S):
-                        await self._socket.send(self._outbox.popleft())
-                except ConnectionClosed:
-                    return  # the reader says so
-                except TimeoutError:
-                    self._broke("timeout", "it takes nothing more")
-                    return
+    def _ping(self) -> None:
+        socket = self._socket
+        if self._over or not socket:
+            return
+        if socket.pongs == self._pongs:
+            self._broke("timeout", "it does not answer")
+            return
+        self._pongs = socket.pongs
+        socket.ping()
+        self._pinger = asyncio.get_running_loop().call_later(PING_S, self._ping)
 
     def _broke(self, kind: str, detail: str) -> None:
-        if not self._closed:
+        self._disarm()
+        if not self._over:
+            self._over = True
             self._on_spoken(VoiceFailed(kind, detail, self._machine.name))
 
 
