@@ -17,6 +17,7 @@ from functions import elevenlabs_personalize as _personalize  # noqa: E402
 from functions import elevenlabs_webhook as _webhook  # noqa: E402
 from functions import reconcile_conversations as _reconcile  # noqa: E402
 from functions import schedule_reminders as _reminders  # noqa: E402
+from functions import voice_fallback as _fallback  # noqa: E402
 from functions.logs import configure  # noqa: E402
 
 configure()
@@ -26,3 +27,4 @@ elevenlabs_personalize = functions_framework.http(_personalize.elevenlabs_person
 apply_call_event = functions_framework.http(_applier.apply_call_event)
 schedule_reminders = functions_framework.http(_reminders.schedule_reminders)
 reconcile_conversations = functions_framework.http(_reconcile.reconcile_conversations)
+voice_fallback = functions_framework.http(_fallback.voice_fallback)

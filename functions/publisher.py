@@ -45,7 +45,7 @@ def close_all() -> None:
 def _open(settings: Settings) -> Publisher:
     settings.require("CALLBOARD_BUS", settings.bus, "pubsub")
     if settings.bus == "pubsub":
-        return RestPublisher(settings.project, emulator_host=settings.pubsub_emulator)
+        return RestPublisher(settings.project, settings.topic, emulator_host=settings.pubsub_emulator)
     import sqlite3
 
     from realtime.bus.outbox import Outbox

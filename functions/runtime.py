@@ -70,7 +70,9 @@ def _store(settings: Settings) -> DocumentStore:
         return EmbeddedStore(settings.database)
     from realtime.stores.firestore import FirestoreStore
 
-    return FirestoreStore(settings.project, emulator_host=settings.firestore_emulator)
+    return FirestoreStore(
+        settings.project, emulator_host=settings.firestore_emulator, database=settings.firestore_database
+    )
 
 
 _lock = threading.Lock()

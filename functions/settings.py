@@ -27,6 +27,8 @@ class Settings:
     retention_days: int = 30
     on_cloud_run: bool = False
     webhook_secret: str = field(default="", repr=False)
+    firestore_database: str = "(default)"
+    topic: str = "callboard-events"
     push_token: str = field(default="", repr=False)
     push_audience: str = ""
     push_account: str = ""
@@ -51,6 +53,8 @@ class Settings:
             retention_days=int(days),
             on_cloud_run="K_SERVICE" in environ,
             webhook_secret=environ.get("ELEVENLABS_WEBHOOK_SECRET", ""),
+            firestore_database=environ.get("CALLBOARD_DATABASE") or "(default)",
+            topic=environ.get("CALLBOARD_TOPIC") or "callboard-events",
             push_token=environ.get("CALLBOARD_PUSH_TOKEN", ""),
             push_audience=environ.get("CALLBOARD_PUSH_AUDIENCE", ""),
             push_account=environ.get("CALLBOARD_PUSH_ACCOUNT", ""),

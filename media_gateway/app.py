@@ -205,7 +205,9 @@ def open_store(settings: Settings) -> DocumentStore:
         from realtime.stores.firestore import FirestoreStore
 
         project = settings.google_cloud_project or ""
-        return FirestoreStore(project, emulator_host=settings.firestore_emulator_host)
+        return FirestoreStore(
+            project, emulator_host=settings.firestore_emulator_host, database=settings.callboard_database
+        )
     from realtime.stores.embedded import EmbeddedStore
 
     return EmbeddedStore(database(settings))
@@ -216,7 +218,11 @@ def open_bus(settings: Settings) -> Bus:
     if settings.callboard_bus == "pubsub":
         from realtime.bus.pubsub import PubSubBus
 
-        return PubSubBus(settings.google_cloud_project or "", emulator_host=settings.pubsub_emulator_host)
+        return PubSubBus(
+            settings.google_cloud_project or "",
+            settings.callboard_topic,
+            emulator_host=settings.pubsub_emulator_host,
+        )
     from realtime.bus.embedded import EmbeddedBus
 
     return EmbeddedBus(database(settings))

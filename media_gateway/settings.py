@@ -51,6 +51,9 @@ class Settings(BaseSettings):
 
     callboard_store: Literal["embedded", "firestore"] = "embedded"
     callboard_bus: Literal["embedded", "pubsub"] = "embedded"
+    callboard_database: str = "(default)"
+    """The Firestore database, for a second system in the same project."""
+    callboard_topic: str = "callboard-events"
     callboard_data_dir: Path = Path(".callboard")
     callboard_role: Literal["all", "media", "dashboard"] = "all"
     callboard_max_calls: Annotated[int, Field(ge=1)] = 100

@@ -111,11 +111,12 @@ class FirestoreHeadFeed:
         backoff: tuple[float, float] = (0.2, 10.0),
         rand: Random = random.random,
         dial: Dial | None = None,
+        database: str = DATABASE,
     ) -> None:
         """`idle_seconds` without any message (production sends one about every 30 s) means a dead stream; None = wait
         for ever, which is what the emulator needs, as it sends none. `connect_seconds` bounds each step until the
         stream is live."""
-        self._database = f"projects/{project}/databases/{DATABASE}"
+        self._database = f"projects/{project}/databases/{database}"
         self._metadata = [("google-cloud-resource-prefix", self._database)]
         if emulator_host:
             self._metadata.append(("authorization", "Bearer owner"))

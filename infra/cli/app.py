@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.cli.console import Json, err, out
+from infra.cli.deploy_verbs import deploy_app
 from infra.cli.letters import letters_app
 from infra.cli.people import keys_app, users_app
 
@@ -33,6 +34,7 @@ app.add_typer(reminders_app, name="reminders")
 app.add_typer(users_app, name="users")
 app.add_typer(keys_app, name="keys")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(deploy_app)
 
 
 def here(path: str) -> str:

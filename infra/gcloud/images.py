@@ -75,6 +75,6 @@ def submit(place: Place, wanted: Mapping[str, str]) -> Command:
         **{f"_{image.upper()}": tag for image, tag in wanted.items()},
     }
     where = (str(ROOT), f"--config={ROOT / CONFIG}", f"--region={place.region}")
-    bucket = f"--gcs-source-staging-dir=gs://{place.bucket}/source"
+    bucket = f"--gcs-source-staging-dir=gs://{place.bucket('source')}/source"
     given = ",".join(f"{name}={text}" for name, text in said.items())
     return Command(("builds", "submit", *where, bucket, f"--substitutions={given}", "--suppress-logs"))

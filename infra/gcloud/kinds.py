@@ -41,8 +41,9 @@ KINDS: Mapping[str, Kind] = {
     "bucket": Kind(
         needs="storage.googleapis.com",
         look=lambda _place: ("storage", "buckets", "list", JSON),
-        read=lambda _place, listed: {item["name"]: {} for item in listed},
+        read=ground.read_buckets,
         create=ground.create_bucket,
+        change=ground.change_bucket,
         remove=lambda _place, name, _: one("storage", "rm", "--recursive", f"gs://{name}"),
     ),
     "database": Kind(

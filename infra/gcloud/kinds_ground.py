@@ -132,7 +132,7 @@ def create_backup(place: Place, want: Resource) -> tuple[Command, ...]:
 def create_bucket(place: Place, want: Resource) -> tuple[Command, ...]:
     where = f"gs://{want.name}"
     shut = ("--uniform-bucket-level-access", "--public-access-prevention")
-    old = {"rule": [{"action": {"type": "Delete"}, "condition": {"age": 7}}]}
+    old = {"rule": [{"action": {"type": "Delete"}, "condition": {"age": want.spec["days"]}}]}
     return (
         Command(("storage", "buckets", "create", where, f"--location={place.region}", *shut)),
         Command(
@@ -140,3 +140,17 @@ def create_bucket(place: Place, want: Resource) -> tuple[Command, ...]:
             {"lifecycle.json": json.dumps(old)},
         ),
     )
+
+
+def read_buckets(_place: Place, listed: Listed) -> Found:
+    """The days are those of the first rule that deletes."""
+    found = {}
+    for item in listed:
+        rules = (item.get("lifecycle_config") or item.get("lifecycle") or {}).get("rule", ())
+        days = [rule["condition"].get("age", 0) for rule in rules if rule["action"]["type"] == "Delete"]
+        found[item["name"]] = {"days": int(days[0]) if days else 0}
+    return found
+
+
+def change_bucket(place: Place, want: Resource, _there: Spec) -> tuple[Command, ...]:
+    return create_bucket(place, want)[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from infra.gcloud.canonical import canonical
-from infra.gcloud.kind import Found, Listed, last, one
+from infra.gcloud.kind import Found, Listed, one
 from infra.gcloud.model import Command, Resource, Spec
 from infra.gcloud.place import Place
 

@@ -75,6 +75,11 @@ class Place:
         return "media" if self.profile.split else "gateway"
 
     @property
+    def desk_service(self) -> str:
+        """The component that dashboards and scripts talk to."""
+        return "dashboard" if self.profile.split else "gateway"
+
+    @property
     def base_url(self) -> str:
         """PUBLIC_BASE_URL: what Twilio calls and signs."""
         return self.public_url or self.url(self.phone_service)
@@ -84,10 +89,9 @@ class Place:
         """Where the images are."""
         return f"{self.region}-docker.pkg.dev/{self.project}/{self.prefix}"
 
-    @property
-    def bucket(self) -> str:
-        """Where sources wait for their build. Buckets share one name space with everybody's: the project is in it."""
-        return f"{self.project}-{self.prefix}-source"
+    def bucket(self, what: str) -> str:
+        """The bucket for `what`. Buckets share one name space with everybody's: the project is in it."""
+        return f"{self.project}-{self.named(what)}"
 
     @property
     def queue(self) -> str:

@@ -125,7 +125,7 @@ FUNCTIONS = (
         public=True,
         ingress="all",
         secrets=("elevenlabs-webhook-secret",),
-        uses=(("topic:events", "roles/pubsub.publisher"),),
+        uses=(("topic:events", "roles/pubsub.publisher"), ("bucket:files", "roles/storage.objectUser")),
     ),
     Component(
         name="personalize",
@@ -153,7 +153,20 @@ FUNCTIONS = (
         image="functions",
         entry="apply_call_event",
         callers=("push",),
-        uses=(("database", "roles/datastore.user"),),
+        uses=(("database", "roles/datastore.user"), ("bucket:files", "roles/storage.objectUser")),
+    ),
+    Component(
+        name="reconcile",
+        why="asks ElevenLabs for calls whose webhook never came, and publishes what it says",
+        image="functions",
+        entry="reconcile_conversations",
+        callers=("schedule",),
+        secrets=("elevenlabs-api-key",),
+        uses=(
+            ("database", "roles/datastore.viewer"),
+            ("topic:events", "roles/pubsub.publisher"),
+            ("bucket:files", "roles/storage.objectUser"),
+        ),
     ),
     Component(
         name="reminders",
@@ -198,7 +211,8 @@ def resources(place: Place) -> tuple[Resource, ...]:
         Resource(
             "repository", place.prefix, "the images; the newest ten stay", {"format": "DOCKER", "cleanup": CLEANUP}
         ),
-        Resource("bucket", place.bucket, "sources on their way to a build, for a week"),
+        Resource("bucket", place.bucket("source"), "sources on their way to a build, for a week", {"days": 7}),
+        Resource("bucket", place.bucket("files"), "sound and large news of calls, for a month", {"days": 30}),
         *[Resource("secret", place.named(secret.name), secret.why) for secret in SECRETS],
         *_memory(place),
         *_bus(place),
@@ -273,20 +287,27 @@ def _bus(place: Place) -> list[Resource]:
     ]
 
 
+SCHEDULE = {
+    "reminders": ("*/5 * * * *", "reminders are planned every five minutes"),
+    "reconcile": ("*/10 * * * *", "lost webhooks are looked for every ten minutes"),
+}
+
+
 def _schedule(place: Place) -> list[Resource]:
     return [
         Resource(
             "job",
-            place.named("reminders"),
-            "reminders are planned every five minutes",
+            place.named(name),
+            why,
             {
-                "schedule": "*/5 * * * *",
-                "uri": place.url("reminders"),
-                "audience": place.url("reminders"),
+                "schedule": schedule,
+                "uri": place.url(name),
+                "audience": place.url(name),
                 "account": place.account("schedule"),
                 "deadline": "180s",
             },
-        ),
+        )
+        for name, (schedule, why) in SCHEDULE.items()
     ]
 
 
@@ -310,7 +331,7 @@ def _grants(place: Place) -> list[Resource]:
         grant(f"topic:{place.named('dead')}", "roles/pubsub.publisher", agent),
         grant(f"subscription:{place.named('apply')}", "roles/pubsub.subscriber", agent),
         grant(f"repository:{place.prefix}", "roles/artifactregistry.writer", place.account("build")),
-        grant(f"bucket:{place.bucket}", "roles/storage.objectViewer", place.account("build")),
+        grant(f"bucket:{place.bucket('source')}", "roles/storage.objectViewer", place.account("build")),
         grant("project", "roles/logging.logWriter", place.account("build")),
     ]
 
@@ -323,7 +344,9 @@ def grant(on: str, role: str, who: str) -> Resource:
 
 def _target(place: Place, what: str) -> str:
     kind, _, name = what.partition(":")
-    return f"database:{place.database}" if kind == "database" else f"{kind}:{place.named(name)}"
+    if kind == "database":
+        return f"database:{place.database}"
+    return f"{kind}:{place.bucket(name) if kind == 'bucket' else place.named(name)}"
 
 
 def _budget(place: Place) -> Sequence[Resource]:

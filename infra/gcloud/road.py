@@ -22,8 +22,8 @@ from infra.gcloud.services import TAG
 
 WATCH_EVERY_S = 30.0
 MOST_ERRORS = 3
-Smoke = Callable[[str], Sequence[str]]
-"""Tries the gateway at this address; what is wrong, in words."""
+Smoke = Callable[[str, str, str], Sequence[str]]
+"""Tries the system at (phone, desk, address of the neighbouring revision or ""); what is wrong, in words."""
 
 
 class ReleaseFailed(Exception):
@@ -100,7 +100,8 @@ class Road:
         self.open_to_the_public(names)
         if phone not in names:
             return
-        if problems := list(self.smoke(self.place.url(self.place.phone_service))):
+        at, desk = self.place.url(self.place.phone_service), self.place.url(self.place.desk_service)
+        if problems := list(self.smoke(at, desk, "")):
             raise ReleaseFailed(_failed("The first version does not work yet", problems, "Mend it and run `up` again."))
 
     def open_to_the_public(self, names: Sequence[str]) -> None:
@@ -123,7 +124,7 @@ class Road:
         seen = self._look()
         phone = self.place.named(self.place.phone_service)
         if phone in names:
-            self._smoke_the_tag(seen[phone])
+            self._smoke_the_tag(seen[phone], seen)
         if not self.promote:
             self.told("candidates wait; `promote` goes on with them")
             return
@@ -135,9 +136,12 @@ class Road:
             one = seen[name]
             self._share(one, {one.candidate: 100}, "everything", keep_tag=False)
 
-    def _smoke_the_tag(self, one: Running) -> None:
+    def _smoke_the_tag(self, one: Running, seen: Mapping[str, Running]) -> None:
         self.told(f"smoke {one.tag_urls[TAG]}")
-        if problems := list(self.smoke(one.tag_urls[TAG])):
+        home = self.place.url(self.place.desk_service)
+        desk = seen.get(self.place.named(self.place.desk_service))
+        tagged = desk.tag_urls.get(TAG, home) if desk and desk.candidate else home
+        if problems := list(self.smoke(one.tag_urls[TAG], tagged, home)):
             raise ReleaseFailed(
                 _failed(
                     f"{one.candidate} failed its smoke test and gets no traffic; {one.serving} goes on serving",

@@ -166,6 +166,8 @@ def _for_function(place: Place, component: Component) -> dict[str, str]:
     if component.name == "reminders":
         desk = place.url("dashboard") if place.profile.split else place.base_url
         found |= {"PUBLIC_BASE_URL": desk, "CALLBOARD_TASKS_QUEUE": place.queue}
+    if any(what == "bucket:files" for what, _ in component.uses):
+        found["CALLBOARD_AUDIO_BUCKET"] = place.bucket("files")
     if component.name == "apply":
         found |= {"CALLBOARD_PUSH_AUDIENCE": place.url("apply"), "CALLBOARD_PUSH_ACCOUNT": place.account("push")}
     if component.name == "fallback":

@@ -28,6 +28,7 @@ ENTRY_POINTS = (
     "apply_call_event",
     "schedule_reminders",
     "reconcile_conversations",
+    "voice_fallback",
 )
 
 

@@ -101,6 +101,8 @@ class PhoneConfig:
     """By number (E.164); a number that is not here is dialled without a second leg, with `dial` as its result."""
     joined_says: str | None = None
     """What the caller says to a person they were joined with: a clip."""
+    via: str | None = None
+    """Where requests really go instead of to `public_url`, over which they are signed: a revision's tag."""
     pace: float = 1.0
     """Seconds that pass for each second of Twilio's own: its announcements, and how long it waits for keys and
     answers. Tests have no ten seconds for every brief."""
@@ -126,3 +128,13 @@ class Line:
 def new_sid(prefix: str) -> str:
     """`CA`, `MZ`, ... and 32 hex digits."""
     return prefix + secrets.token_hex(16)
+
+
+def reached(url: str, *, public: str, via: str | None) -> str:
+    """The address that is really asked for `url`: with `via`, the same path there; sockets by a socket's scheme."""
+    if via is None:
+        return url
+    for ours, theirs in ((public, via), (public.replace("http", "ws", 1), via.replace("http", "ws", 1))):
+        if url.startswith(ours.rstrip("/")):
+            return theirs.rstrip("/") + url[len(ours.rstrip("/")) :]
+    return url

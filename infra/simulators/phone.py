@@ -18,7 +18,7 @@ from infra.simulators import clips as clip_folder
 from infra.simulators import twiml, wav
 from infra.simulators.clips import Clip
 from infra.simulators.clock import Clock, LoopClock
-from infra.simulators.config import Line, Person, PhoneConfig, new_sid
+from infra.simulators.config import Line, Person, PhoneConfig, new_sid, reached
 from infra.simulators.fields import ScenarioError
 from infra.simulators.frames import FrameWriter
 from infra.simulators.log import CallLog
@@ -261,7 +261,7 @@ class PhoneCall:
         headers = signature_headers(self._config.auth_token, url, None, how=self._config.faults.socket_signature)
         try:
             return await connect(
-                url,
+                reached(url, public=self._config.public_url, via=self._config.via),
                 additional_headers=headers,
                 user_agent_header="Twilio.TmeWs/1.0",
                 compression=None,

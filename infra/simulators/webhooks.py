@@ -12,7 +12,7 @@ from functools import cache
 import httpx2
 
 from infra.simulators import signing, twiml
-from infra.simulators.config import PhoneConfig, StatusEvent
+from infra.simulators.config import PhoneConfig, StatusEvent, reached
 from infra.simulators.log import CallLog
 from infra.simulators.recorder import HTTP_RETRIEVAL, Violation
 from infra.simulators.report import TwimlSeen
@@ -35,7 +35,7 @@ class Webhooks:
         self._client = httpx2.AsyncClient(
             timeout=config.http_timeout_s,
             trust_env=False,
-            verify=_trust(secure=config.public_url.startswith("https")),
+            verify=_trust(secure=(config.via or config.public_url).startswith("https")),
             headers={"User-Agent": "TwilioProxy/1.1", "Accept": "*/*"},
         )
         self._statuses: asyncio.Queue[dict[str, str] | None] = asyncio.Queue(maxsize=16)
@@ -134,8 +134,11 @@ class Webhooks:
     async def _request(self, method: str, url: str, form: Mapping[str, str]) -> httpx2.Response:
         if method == "GET":
             target = str(httpx2.URL(url).copy_merge_params(dict(form)))
-            return await self._client.get(target, headers=self._signed(target, None))
-        return await self._client.post(url, data=dict(form), headers=self._signed(url, form))
+            return await self._client.get(self._reached(target), headers=self._signed(target, None))
+        return await self._client.post(self._reached(url), data=dict(form), headers=self._signed(url, form))
+
+    def _reached(self, url: str) -> str:
+        return reached(url, public=self._base, via=self._config.via)
 
     def _signed(self, url: str, form: Mapping[str, str] | None) -> dict[str, str]:
         return signature_headers(self._config.auth_token, url, form, how=self._config.faults.webhook_signature)

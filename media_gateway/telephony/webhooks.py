@@ -131,7 +131,7 @@ class Webhooks:
         )
         try:
             await self._intended(request, form)
-            call = await self.journal.open(_new_call(form, direction, flow), (ringing,))
+            call = await self.journal.open(_new_call(form, direction, flow, test=_is_test(request)), (ringing,))
         except StoreUnavailable:
             _log.exception("call_not_opened", call_id=form["CallSid"])
             return xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(SORRY))
@@ -175,7 +175,12 @@ class Webhooks:
         return Response(status_code=204)
 
 
-def _new_call(form: Mapping[str, str], direction: Direction, flow: str | None) -> Call:
+def _is_test(request: Request) -> bool:
+    """`?test=1` in the signed URL: a call of the smoke test, which says so in its record."""
+    return request.query_params.get("test") == "1"
+
+
+def _new_call(form: Mapping[str, str], direction: Direction, flow: str | None, *, test: bool = False) -> Call:
     """The caller's number is a hint: withheld numbers come as words, which are no number."""
     other = form.get("From" if direction == "inbound" else "To", "")
     return Call(
@@ -187,6 +192,7 @@ def _new_call(form: Mapping[str, str], direction: Direction, flow: str | None) -
         to_number=form.get("To") or None,
         flow=flow,
         status=Status.RINGING,
+        metadata={"test": True} if test else {},
     )
 
 

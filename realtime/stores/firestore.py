@@ -49,13 +49,14 @@ Result = TypeVar("Result")
 
 
 class FirestoreStore:
-    """`DocumentStore` in the default database of `project`. Belongs to the event loop that first uses it."""
+    """`DocumentStore` in a database of `project`. Belongs to the event loop that first uses it."""
 
-    def __init__(self, project: str, *, emulator_host: str | None = None) -> None:
+    def __init__(self, project: str, *, emulator_host: str | None = None, database: str = DATABASE) -> None:
         """`emulator_host` is `host:port`; without it the credentials of the environment are used. No I/O here."""
         self.project = project
         self.emulator_host = emulator_host
-        self._database = f"projects/{project}/databases/{DATABASE}"
+        self.database = database
+        self._database = f"projects/{project}/databases/{database}"
         self._root = f"{self._database}/documents/"
         self._metadata = [("google-cloud-resource-prefix", self._database)]
         if emulator_host:
@@ -115,7 +116,7 @@ class FirestoreStore:
         """A feed of `calls/*` where `active == true`: one listener with a connection of its own."""
         from realtime.listener import FirestoreHeadFeed
 
-        return FirestoreHeadFeed(self.project, emulator_host=self.emulator_host)
+        return FirestoreHeadFeed(self.project, emulator_host=self.emulator_host, database=self.database)
 
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""

@@ -324,8 +324,9 @@ def _build(request: Request) -> Json:
             "options": filled.get("options", {})}  # fmt: skip
     made["name"] = f"projects/{PROJECT}/locations/us-central1/builds/{made['id']}"
     request.cloud.things["build"][made["id"]] = made
-    return {"name": f"operations/build/{PROJECT}/{made['id']}", "done": True, "response": made,
-            "metadata": {"@type": "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata", "build": made}}  # fmt: skip
+    kind = "type.googleapis.com/google.devtools.cloudbuild.v1.BuildOperationMetadata"
+    name = f"operations/build/{PROJECT}/{made['id']}"
+    return {"name": name, "done": True, "response": made, "metadata": {"@type": kind, "build": made}}
 
 
 @route(BUILD, "GET", rf"{P}(/locations/[^/]+)?/builds/(?P<id>[^/]+)")

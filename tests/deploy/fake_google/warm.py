@@ -4,10 +4,15 @@ Run by the SDK's own Python: `python -S warm.py SDK_ROOT`. Reads one JSON line {
 JSON line {code, out, err}.
 """
 
+from __future__ import annotations
+
+import contextlib
+import importlib
 import json
 import os
 import sys
 import tempfile
+from typing import Any
 
 
 def main(root: str) -> None:
@@ -19,11 +24,23 @@ def main(root: str) -> None:
     cli = gcloud.CreateCLI([])
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(_run(gcloud, cli, asked)), flush=True)
+        answer = _run(gcloud, cli, asked)
+        news = answer.pop("imported")
+        print(json.dumps(answer), flush=True)
+        _learn(news)
 
 
-def _run(gcloud, cli, asked):  # type: ignore[no-untyped-def]
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+def _learn(names: list[str]) -> None:
+    """What a command had to import is there for the next one."""
+    for name in names:
+        if name.startswith("googlecloudsdk.") and name not in sys.modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+
+def _run(gcloud: Any, cli: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    with contextlib.ExitStack() as stack:
+        given, out, err, news = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(4))
         given.write((asked["stdin"] or "").encode())
         given.seek(0)
         child = os.fork()
@@ -46,13 +63,17 @@ def _run(gcloud, cli, asked):  # type: ignore[no-untyped-def]
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
+                news.write(json.dumps(sorted(sys.modules)).encode())
+                news.flush()
                 os._exit(code)
         _, status = os.waitpid(child, 0)
         texts = []
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read().decode(errors="replace"))
-        return {"code": os.waitstatus_to_exitcode(status), "out": texts[0], "err": texts[1]}
+        news.seek(0)
+        imported = json.loads(news.read() or b"[]")
+        return {"code": os.waitstatus_to_exitcode(status), "out": texts[0], "err": texts[1], "imported": imported}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,194 @@
+"""The verbs of a deployment, as typer knows them. What they do is in `deploying.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from infra.cli.console import Json, err, out
+
+Project = Annotated[str | None, typer.Option(help="The Google project; else gcloud's own.")]
+Region = Annotated[str, typer.Option(help="Where it runs.")]
+ProfileName = Annotated[str, typer.Option("--profile", help="How large: dev, small or prod.")]
+Env = Annotated[str, typer.Option(help="A second system in the same project has another name.")]
+PublicUrl = Annotated[str, typer.Option(help="A domain of your own for the gateway, https://calls.example.com.")]
+Email = Annotated[str, typer.Option(help="Who is told by alerts.")]
+Budget = Annotated[int, typer.Option(min=0, help="Dollars a month; mail at 50, 90 and 100 percent.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+Watch = Annotated[float, typer.Option("--watch", min=0, help="Minutes that a tenth of the traffic is watched.")]
+deploy_app = typer.Typer()
+REGION, PROFILE, MAIN = "us-central1", "small", "main"
+
+
+@deploy_app.command()
+def plan(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    public_url: PublicUrl = "",
+    alert_email: Email = "",
+    budget: Budget = 0,
+    yaml: Annotated[bool, typer.Option("--yaml", help="The services as they would be written.")] = False,
+    commands: Annotated[bool, typer.Option("--commands", help="Every gcloud command.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Everything that `up` would change on Google Cloud, and what it would cost. Changes nothing."""
+    from infra.cli import deploying
+
+    where = deploying.Where(
+        project=project, region=region, profile=profile, env=env, public_url=public_url, alert_email=alert_email,
+        budget=budget,
+    )  # fmt: skip
+    work = lambda: deploying.show_plan(out, err, where, yaml=yaml, commands=commands, as_json=as_json)  # noqa: E731
+    raise typer.Exit(deploying.guarded(err, work))
+
+
+@deploy_app.command()
+def up(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    public_url: PublicUrl = "",
+    alert_email: Email = "",
+    budget: Budget = 0,
+    image: Annotated[list[str] | None, typer.Option(help="gateway=NAME@sha256:..., built elsewhere.")] = None,
+    watch: Watch = 5.0,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Leave the candidate under its tag.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Make it so: from nothing to a system that answers, or from one version to the next. Keys come from the
+    environment."""
+    from infra.cli import deploying
+
+    where = deploying.Where(
+        project=project, region=region, profile=profile, env=env, public_url=public_url, alert_email=alert_email,
+        budget=budget,
+    )  # fmt: skip
+
+    def work() -> int:
+        return deploying.run_up(
+            out,
+            err,
+            where,
+            yes=yes,
+            dry_run=dry_run,
+            images=deploying.images_of(image or []),
+            watch_s=watch * 60,
+            promote=not no_promote,
+            confirm=typer.confirm,
+        )
+
+    raise typer.Exit(deploying.guarded(err, work))
+
+
+@deploy_app.command()
+def promote(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    public_url: PublicUrl = "",
+    watch: Watch = 5.0,
+    dry_run: DryRun = False,
+) -> None:
+    """Go on with the candidate that waits: smoke, a tenth of the traffic, all of it."""
+    from infra.cli import deploying
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env, public_url=public_url)
+    work = lambda: deploying.run_promote(err, where, watch_s=watch * 60, dry_run=dry_run)  # noqa: E731
+    raise typer.Exit(deploying.guarded(err, work))
+
+
+@deploy_app.command()
+def rollback(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    dry_run: DryRun = False,
+) -> None:
+    """All traffic back to the revision that served before."""
+    from infra.cli import deploying
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env)
+    raise typer.Exit(deploying.guarded(err, lambda: deploying.run_rollback(err, where, dry_run=dry_run)))
+
+
+@deploy_app.command()
+def status(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    as_json: Json = False,
+) -> None:
+    """What serves, what waits, and what is not ready. Exit code 1 if something is not as it should be."""
+    from infra.cli import deploying
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env)
+    raise typer.Exit(deploying.guarded(err, lambda: deploying.show_status(out, err, where, as_json=as_json)))
+
+
+@deploy_app.command()
+def logs(
+    call: Annotated[str | None, typer.Argument(help="An id of a call; else everything.")] = None,
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
+    minutes: Annotated[int, typer.Option(min=1, help="How far back.")] = 60,
+    as_json: Json = False,
+) -> None:
+    """What all components logged about a call, in order."""
+    from infra.cli import deploying, reading_logs
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env)
+
+    def work() -> int:
+        return reading_logs.show_logs(out, err, where, call, service, minutes=minutes, as_json=as_json)
+
+    raise typer.Exit(deploying.guarded(err, work))
+
+
+@deploy_app.command()
+def cost(
+    profile: ProfileName = PROFILE,
+    minutes: Annotated[int, typer.Option(min=0, help="Of calls in a month.")] = 1000,
+    viewers: Annotated[int, typer.Option(min=0, help="Dashboards that watch.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """What a month costs, Google's part and the vendors'."""
+    from infra.cli import deploying
+    from infra.cost.model import Assumptions
+
+    given = Assumptions(minutes=minutes, viewers=viewers)
+    raise typer.Exit(deploying.guarded(err, lambda: deploying.show_cost(out, profile, given, as_json=as_json)))
+
+
+@deploy_app.command(name="smoke")
+def smoke_test(
+    url: Annotated[str, typer.Argument(help="The address to try, such as that of a revision's tag.")],
+    public_url: Annotated[str, typer.Option(help="PUBLIC_BASE_URL, if it is another.")] = "",
+    desk: Annotated[str, typer.Option(help="Where the dashboards are, if elsewhere.")] = "",
+    no_call: Annotated[bool, typer.Option("--no-call", help="Without the simulated call.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Does it answer its phone? Liveness, signed TwiML, sockets, a bad signature, one simulated call. The keys come
+    from the environment (TWILIO_AUTH_TOKEN, ADMIN_USERNAME, ADMIN_PASSWORD), else from what `dev` keeps here."""
+    from infra.cli import deploying, smoking
+
+    def work() -> int:
+        trial = smoking.smoke_test(
+            out, os.environ, url, public_url or url, desk or url, call=not no_call, as_json=as_json
+        )  # fmt: skip
+        return asyncio.run(trial)
+
+    raise typer.Exit(deploying.guarded(err, work))

@@ -1,0 +1,54 @@
+"""List prices in US dollars, each with where it was read and when. Change a price here and docs/costs.md is stale (a
+test says so): `python -m infra.cost > docs/costs.md`.
+
+Google's are those of us-central1 without the free quotas. Prices marked `unchecked` were not read at their source on
+that day: look before you rely on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """`usd` for one `unit`."""
+
+    usd: float
+    unit: str
+    source: str
+    checked: str
+    """When it was read there; "unchecked" when it was not."""
+
+
+RUN = "cloud.google.com/run/pricing"
+PRICES = {
+    "run_cpu_instance": Price(0.000018, "vCPU-second, instance-based", RUN, "2026-11-20"),
+    "run_memory_instance": Price(0.000002, "GiB-second, instance-based", RUN, "unchecked"),
+    "run_cpu_request": Price(0.000024, "vCPU-second, request-based", RUN, "2026-11-20"),
+    "run_memory_request": Price(0.0000025, "GiB-second, request-based", RUN, "2026-11-20"),
+    "run_idle": Price(0.0000025, "vCPU- or GiB-second of an idle minimum instance", RUN, "unchecked"),
+    "run_request": Price(0.40e-6, "request, request-based", RUN, "2026-11-20"),
+    "firestore_read": Price(0.03 / 100_000, "document read", "cloud.google.com/firestore/pricing", "2026-10-08"),
+    "firestore_write": Price(0.09 / 100_000, "document write", "cloud.google.com/firestore/pricing", "2026-10-08"),
+    "firestore_delete": Price(0.01 / 100_000, "document deleted", "cloud.google.com/firestore/pricing", "2026-10-08"),
+    "pubsub": Price(40 / 2**40, "byte, 1 kB a message at least", "cloud.google.com/pubsub/pricing", "2026-09-20"),
+    "tasks": Price(0.40e-6, "task", "cloud.google.com/tasks/pricing", "unchecked"),
+    "scheduler": Price(0.10, "job a month", "cloud.google.com/scheduler/pricing", "unchecked"),
+    "secret": Price(0.06, "secret version a month", "cloud.google.com/secret-manager/pricing", "unchecked"),
+    "registry": Price(0.10, "GB a month", "cloud.google.com/artifact-registry/pricing", "unchecked"),
+    "logs": Price(0.50, "GiB of logs", "cloud.google.com/stackdriver/pricing", "unchecked"),
+    "egress": Price(0.12, "GiB to the Internet", "cloud.google.com/vpc/network-pricing", "unchecked"),
+    "twilio_inbound": Price(0.0085, "minute, United States, local number", "twilio.com/voice/pricing", "unchecked"),
+    "twilio_stream": Price(0.004, "minute of media stream", "twilio.com/voice/pricing", "unchecked"),
+    "twilio_number": Price(1.15, "local number a month", "twilio.com/voice/pricing", "unchecked"),
+    "deepgram_listen": Price(0.0077, "minute heard", "deepgram.com/pricing", "unchecked"),
+    "deepgram_speak": Price(0.030 / 1000, "character spoken", "deepgram.com/pricing", "unchecked"),
+    "openai_in": Price(0.25e-6, "token read", "openai.com/api/pricing", "unchecked"),
+    "openai_out": Price(2.00e-6, "token written", "openai.com/api/pricing", "unchecked"),
+}
+
+
+def usd(name: str) -> float:
+    """Of one unit."""
+    return PRICES[name].usd
