@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     callboard_data_dir: Path = Path(".callboard")
     callboard_role: Literal["all", "media", "dashboard"] = "all"
     callboard_max_calls: Annotated[int, Field(ge=1)] = 100
+    callboard_max_call_minutes: Annotated[int, Field(ge=2, le=58)] = 55
+    """A media stream of Twilio's lives for 60 minutes."""
     callboard_stt: Literal["deepgram", "embedded"] = "embedded"
     callboard_llm: Literal["openai", "scripted"] = "scripted"
     callboard_tts: Literal["deepgram", "elevenlabs", "embedded"] = "embedded"

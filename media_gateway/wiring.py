@@ -25,7 +25,7 @@ from media_gateway.tools.router import Router
 from media_gateway.tools.services import Services
 from media_gateway.voice.audience import Contained
 from media_gateway.voice.clauses import Clauser
-from media_gateway.voice.parts import Parts
+from media_gateway.voice.parts import Parts, Patience
 from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
 from media_gateway.voice.session import CallSession
 from media_gateway.voice.spoken_form import to_spoken
@@ -109,16 +109,9 @@ async def build_sessions(core: Core) -> SessionFactory:
         zone=next(iter(flows.values())).zone,
         lookup=lookup,
         opener=OPENER if settings.callboard_tts != "embedded" else "",  # that voice takes no time
+        patience=Patience(longest=settings.callboard_max_call_minutes * 60.0),
     )
-    lines = [
-        *filter(None, [draft.opener]),
-        draft.filler,
-        draft.working,
-        draft.transfer,
-        draft.apology,
-        draft.cut_off,
-        *greetings(desks),
-    ]
+    lines = [*draft.lines, *greetings(desks)]
     parts = replace(draft, prerendered=await render(engines.voice, lines))
 
     def session(started: StartedStream, line: Line) -> Session:

@@ -91,6 +91,10 @@ class Patience:
     """For a supervisor to approve a tool; then it is refused."""
     microphone: float = 20.0
     """For the microphone of a supervisor who has taken the caller over; then the assistant goes on."""
+    longest: float = 55 * 60.0
+    """A call, since it began: a media stream lives for 60 minutes."""
+    warning: float = 60.0
+    """Before that, for the caller to be told."""
     verdict: float = 45.0
     """For the carrier to say whether a human or a machine answered a call of ours (it takes 30 at most)."""
     look: float = 0.5
@@ -117,12 +121,28 @@ class Parts:
     filler: str = "One moment, please."
     working: str = "I am still working on that. One more moment, please."
     transfer: str = "One moment, please. I am putting you through to a colleague."
+    time_soon: str = "I have to tell you that we have about one minute left on this call."
+    time_up: str = "I am sorry, our time on this call is up. Please call again if there is more to do. Goodbye."
     apology: str = "I am sorry, I am having some trouble on my side. Could you say that once more?"
     cut_off: str = "Sorry, we were cut off."
     lookup: Callable[[str, str], Awaitable[Mapping[str, Any] | None]] | None = None
     clock: Clock = utcnow
     monotonic: Callable[[], float] = time.monotonic
     patience: Patience = field(default_factory=Patience)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What may have to be said at once, or without a voice: to be rendered before the first call."""
+        return (
+            *filter(None, [self.opener]),
+            self.filler,
+            self.working,
+            self.transfer,
+            self.time_soon,
+            self.time_up,
+            self.apology,
+            self.cut_off,
+        )
 
     def local_now(self) -> str:
         """The shop's local time, as the manager is told it."""

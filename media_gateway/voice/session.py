@@ -18,6 +18,7 @@ from media_gateway.voice.answering import Answering
 from media_gateway.voice.ear import Ear
 from media_gateway.voice.ending import finish
 from media_gateway.voice.floor import Floor
+from media_gateway.voice.limit import limit
 from media_gateway.voice.microphone import Microphone
 from media_gateway.voice.mouth import Mouth, Tap
 from media_gateway.voice.opening import kept, look_up
@@ -55,8 +56,8 @@ class CallSession:
         self._engine_tasks: set[asyncio.Task[None]] = set()
         self._term = 0
         self._answerer: asyncio.Task[None] | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._commands: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
+        """What goes on beside the talk, for as long as there is one."""
 
     @property
     def turns(self) -> machine.Turns:
@@ -122,7 +123,7 @@ class CallSession:
                 await self.floor.over.wait()
                 await self._close_engines()
                 await self._settle(opening)
-                for task in (scribe, opening, self._answerer, self._watcher, self._commands):
+                for task in (scribe, opening, self._answerer, *self._beside):
                     if task:
                         task.cancel()
         finally:
@@ -216,7 +217,7 @@ class CallSession:
             cut_off = state is not None and not hello.returning(state)
             floor.answering.tell(turn, hello, self._parts.cut_off if cut_off else "")
         if started.direction == "outbound":
-            self._watcher = self._group.create_task(self._guard(self._watch()), name="who answered")
+            self._beside.append(self._group.create_task(self._guard(self._watch()), name="who answered"))
         try:
             await self._own(manager)
         except (Fenced, StoreUnavailable, UnknownCall) as problem:
@@ -259,7 +260,10 @@ class CallSession:
         )
         self._scribe.start(self._term)
         if self._group:
-            self._commands = self._group.create_task(self._guard(self._supervising.run(head)), name="commands")
+            self._beside += [
+                self._group.create_task(self._guard(self._supervising.run(head)), name="commands"),
+                self._group.create_task(self._guard(limit(self._parts, self.floor, head.started_at)), name="limit"),
+            ]
 
     # --- engines ---
 

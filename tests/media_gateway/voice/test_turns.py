@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from media_gateway.voice import turns as machine
 from media_gateway.voice.turns import (
+    Announce,
+    Announcing,
     Arm,
     AudioBegan,
     Commit,
@@ -25,20 +27,25 @@ from media_gateway.voice.turns import (
     Leave,
     LeaveMessage,
     Opened,
+    Overheard,
     Phase,
     PlayedOut,
     RanDry,
     Recording,
+    Regained,
+    Released,
     Resume,
     Say,
     Sound,
     Stopped,
+    TakenOver,
     TimerFired,
     TurnCommand,
     TurnEvent,
     Turns,
     Utterance,
     Words,
+    Working,
     step,
 )
 
@@ -46,6 +53,7 @@ GREETED: tuple[TurnEvent, ...] = (Opened(), AudioBegan(), PlayedOut())
 THINKING = (*GREETED, Utterance("book me in"))
 SPEAKING = (*THINKING, AudioBegan())
 HELD = (*SPEAKING, Words("wait"))
+TAKEN = (*SPEAKING, TakenOver())
 FIRM = (*THINKING, Interruptible(False), AudioBegan())
 
 
@@ -168,6 +176,80 @@ TABLE: dict[str, tuple[Sequence[TurnEvent], TurnEvent, Phase, list[TurnCommand]]
         [Commit(1, "hi", True)],
     ),
     "a second opening": (SPEAKING, Opened(), Phase.SPEAKING, []),
+    "a slow tool": ((*THINKING, Working(True)), TimerFired("apology"), Phase.THINKING, [Say("working", 1)]),
+    "a tool that is done": (
+        (*THINKING, Working(True), Working(False)),
+        TimerFired("apology"),
+        Phase.THINKING,
+        [Say("apology", 1)],
+    ),
+    "a tool of the turn before": (
+        (*THINKING, Working(True), Utterance("no wait")),
+        TimerFired("apology"),
+        Phase.THINKING,
+        [Say("apology", 2)],
+    ),
+    "a tool for ever": (
+        (*THINKING, Working(True), *[TimerFired("apology")] * machine.MAX_WAITS),
+        TimerFired("apology"),
+        Phase.THINKING,
+        [Say("apology", 1)],
+    ),
+    "a line while nobody speaks": (GREETED, Announce("a"), Phase.THINKING, [Announcing(1, "a")]),
+    "a line while the caller speaks": ((*GREETED, Sound(True)), Announce("a"), Phase.LISTENING, []),
+    "it was noise": ((*GREETED, Sound(True), Announce("a")), Sound(False), Phase.THINKING, [Announcing(1, "a")]),
+    "a line after the answer": (
+        (*GREETED, Sound(True), Announce("a"), Utterance("hello"), AudioBegan()),
+        PlayedOut(),
+        Phase.THINKING,
+        [Announcing(2, "a")],
+    ),
+    "a line and a waiting turn": (
+        (*FIRM, Utterance("wait"), Announce("a")),
+        PlayedOut(),
+        Phase.THINKING,
+        [Commit(2, "wait", True)],
+    ),
+    "a line while speaking": (SPEAKING, Announce("a"), Phase.SPEAKING, []),
+    "a line at once": (SPEAKING, Announce("a", True), Phase.THINKING, [Cut(1, "", caller=False), Announcing(2, "a")]),
+    "a line at once goes before others": (
+        (*SPEAKING, Announce("a")),
+        Announce("b", True),
+        Phase.THINKING,
+        [Cut(1, "", caller=False), Announcing(2, "b")],
+    ),
+    "a line before the greeting": (
+        (Announce("a"), Opened(), AudioBegan()),
+        PlayedOut(),
+        Phase.THINKING,
+        [Announcing(1, "a")],
+    ),
+    "taken over": (SPEAKING, TakenOver(), Phase.SUPERVISED, [Cut(1, "", caller=False)]),
+    "what waited is kept": (
+        (*FIRM, Utterance("wait")),
+        TakenOver(),
+        Phase.SUPERVISED,
+        [Cut(1, "", caller=False), Overheard(2, "wait", True)],
+    ),
+    "words to a supervisor": (
+        TAKEN,
+        Utterance("my car is broken"),
+        Phase.SUPERVISED,
+        [Overheard(3, "my car is broken", True)],
+    ),
+    "a key for a supervisor": (TAKEN, Key("1"), Phase.SUPERVISED, []),
+    "silence with a supervisor": (TAKEN, TimerFired("idle"), Phase.SUPERVISED, []),
+    "a line of a supervisor who is on the line": (TAKEN, Announce("a"), Phase.SUPERVISED, []),
+    "given back": (TAKEN, Released(), Phase.THINKING, [Regained(3)]),
+    "given back with an engine gone": (
+        (*TAKEN, GaveUp()),
+        Released(),
+        Phase.LEAVING,
+        [Cut(2, "", caller=False), Leave(3)],
+    ),
+    "given back by nobody": (SPEAKING, Released(), Phase.SPEAKING, []),
+    "taken over before the greeting": ((), TakenOver(), Phase.CONNECTING, []),
+    "the end with a supervisor": (TAKEN, Stopped(), Phase.ENDED, [Cut(2, "", caller=False)]),
 }
 
 
@@ -240,6 +322,8 @@ EVENTS: st.SearchStrategy[TurnEvent] = st.one_of(
     st.just(PlayedOut()),
     st.builds(TimerFired, st.sampled_from(TIMERS)),
     st.sampled_from([Opened(), Recording(), GaveUp(), Stopped()]),
+    st.sampled_from([Working(True), Working(False), TakenOver(), Released()]),
+    st.builds(Announce, st.sampled_from("abc"), st.booleans()),
 )
 SEQUENCES = st.lists(EVENTS, max_size=60)
 
@@ -288,12 +372,15 @@ class Watch:
                 self._cut_is_allowed(before, event)
             case Commit(turn) | CommitKeys(turn) | Idle(turn) | LeaveMessage(turn) | Leave(turn):
                 assert turn == self.turns.turn == before.turn + 1
+            case Announcing(turn) | Regained(turn) | Overheard(turn):
+                # What is committed and said in one step is two turns.
+                assert before.turn < turn <= self.turns.turn
             case _:
                 assert before.phase not in (Phase.ENDED, Phase.LEAVING)
 
     @staticmethod
     def _cut_is_allowed(before: Turns, event: TurnEvent) -> None:
-        if isinstance(event, Stopped | GaveUp | TimerFired | Recording):
+        if isinstance(event, Stopped | GaveUp | TimerFired | Recording | Announce | TakenOver | Released):
             return
         if isinstance(event, Utterance) and event.typed:
             return
@@ -311,7 +398,7 @@ class Watch:
                 assert "apology" in self.running
             case Phase.HELD:
                 assert "hold" in self.running
-            case Phase.LEAVING | Phase.ENDED:
+            case Phase.LEAVING | Phase.ENDED | Phase.SUPERVISED:
                 assert not self.running
             case _:
                 pass
@@ -333,9 +420,9 @@ def test_every_phase_has_a_way_out(events: list[TurnEvent]) -> None:
     """From anywhere: with the wall clock alone, and sound that plays, the call reaches an answer, an idle turn or its
     farewell, however long the recogniser claims that there is sound."""
     watch = Watch()
-    for event in [*events, Opened(), Sound(True)]:
+    for event in [*events, Opened(), Sound(True), Released()]:
         watch.feed(event)
-    for _ in range(20):
+    for _ in range(40 + machine.MAX_WAITS):
         if watch.turns.phase in (Phase.ENDED, Phase.LEAVING):
             return
         if watch.turns.phase is Phase.SPEAKING:
