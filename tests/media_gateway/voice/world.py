@@ -265,6 +265,7 @@ class World(Stage):
         self.resumed = False
         self.direction = "inbound"
         self.lookup = None
+        self.opener = ""
         self.committed: list[float] = []
 
     @property
