@@ -37,8 +37,10 @@ from media_gateway.dashboard.api import Api
 from media_gateway.dashboard.audit import Audit
 from media_gateway.dashboard.commands import Commands
 from media_gateway.dashboard.connection import Connections
+from media_gateway.dashboard.export import Export
 from media_gateway.dashboard.listen import ListenSocket
 from media_gateway.dashboard.messages import Messages
+from media_gateway.dashboard.numbers import Numbers
 from media_gateway.dashboard.page import Page
 from media_gateway.dashboard.people import People
 from media_gateway.dashboard.ports import DemoCall
@@ -65,12 +67,14 @@ from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
 from realtime.abandoned import end_abandoned
 from realtime.accounts import Accounts
+from realtime.blobs import Blobs, open_blobs
 from realtime.bus.port import Bus
 from realtime.call import Call
 from realtime.clock import utcnow
 from realtime.commands import expire
 from realtime.hub import Hub
 from realtime.journal import Journal
+from realtime.numbers.ledger import Ledger
 from realtime.stores.port import DocumentStore, StoreUnavailable
 
 FLOWS = Path(__file__).parent / "conversation" / "flows"
@@ -233,6 +237,12 @@ def flow_names(settings: Settings) -> set[str]:
     return {path.stem for path in (settings.callboard_flows_dir or FLOWS).glob("*.yaml")}
 
 
+def sounds(settings: Settings) -> Blobs | None:
+    """Where the sound of calls is, as the functions keep it; None where none is kept."""
+    folder = settings.callboard_data_dir / "files" if settings.callboard_store == "embedded" else None
+    return open_blobs(settings.callboard_audio_bucket, folder)
+
+
 def database(settings: Settings) -> Path:
     """The one file of the embedded store and bus; its folder is made if need be. Raises SettingsError."""
     try:
@@ -305,8 +315,10 @@ def _dashboard_routes(
     settings, guard, passwords = core.settings, Guard(gate), Passwords()
     login = Login(gate, accounts, passwords=passwords)
     access = AccessRoutes(gate=gate, login=login, doors=doors, guard=guard, demo=demo_login)
+    ledger = Ledger(core.journal, core.store, ZoneInfo(settings.callboard_timezone))
     api = Api(
         journal=core.journal,
+        ledger=ledger,
         guard=guard,
         sessions=gateway.sessions,
         about={**about(settings, demo=demo_call is not None), "flows": sorted(flow_names(settings))},
@@ -329,6 +341,8 @@ def _dashboard_routes(
         *access.routes(),
         *People(access=access, accounts=accounts, passwords=passwords).routes(),
         *api.routes(),
+        *Export(journal=core.journal, guard=guard, blobs=sounds(settings)).routes(),
+        *Numbers(ledger=ledger, guard=guard).routes(),
         *commands.routes(),
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """Where we may call, against toll fraud: ISO 3166, two letters each."""
     callboard_max_outbound_per_day: Annotated[int, Field(ge=0)] = 200
     callboard_retention_days: Annotated[int, Field(ge=1)] = 30
+    callboard_audio_bucket: str = ""
+    """Where the functions keep the sound of calls; on a laptop a folder of the data directory."""
 
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr = SecretStr("")

@@ -264,6 +264,21 @@ def list_calls(
     raise typer.Exit(run(calling.list_calls(out, wanted, url, as_json=as_json)))
 
 
+@app.command(name="stats")
+def stats(
+    began: Annotated[str | None, typer.Option("--from", help="A date or a time, ISO 8601; else 7 days.")] = None,
+    ended: Annotated[str | None, typer.Option("--to", help="A date or a time; else now.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Only this flow.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running system; else that of this machine.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The numbers of a period: calls, bookings, latency, cost, busiest hours."""
+    from infra.cli import stats as numbers
+
+    wanted = {name: value for name, value in (("from", began), ("to", ended), ("flow", flow)) if value}
+    raise typer.Exit(run(numbers.show(out, err, wanted, url, as_json=as_json)))
+
+
 @app.command(name="show")
 def show_call(
     call_id: Annotated[str, typer.Argument(help="A call id, CallSid or conversation id.")],

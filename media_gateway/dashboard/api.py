@@ -3,7 +3,6 @@ organisation; a call of another one does not exist."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,16 +15,15 @@ from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import MAX_JSON, Guard
 from media_gateway.dashboard.demo import Demo
 from media_gateway.dashboard.heads import public_head
-from media_gateway.dashboard.newest import newest
 from media_gateway.dashboard.ports import DemoCall, LiveSessions
 from media_gateway.dashboard.query import MAX_CURSOR, number
 from media_gateway.http_errors import ApiError
 from realtime.call import Call
-from realtime.events import Event
 from realtime.journal import Journal
+from realtime.numbers.ledger import Ledger
+from realtime.numbers.search import Search, page
 
 PAGE = 500
-MAX_EXPORT = 20_000
 MAX_FILTER = 200
 """Characters of a filter in the query string."""
 
@@ -35,6 +33,7 @@ class Api:
     """`demo_call` is there in `dev` only; without it there are no demo routes."""
 
     journal: Journal
+    ledger: Ledger
     guard: Guard
     sessions: LiveSessions
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -47,9 +46,7 @@ class Api:
             Route("/api/v1/calls", guard(self.calls), methods=["GET"]),
             Route("/api/v1/calls/{call_id}", guard(self.call), methods=["GET"]),
             Route("/api/v1/calls/{call_id}/events", guard(self.events), methods=["GET"]),
-            Route("/api/v1/calls/{call_id}/export", guard(self.export), methods=["GET"]),
             Route("/api/v1/about", guard(self.show_about), methods=["GET"]),
-            Route("/api/v1/metrics", guard(self.metrics), methods=["GET"]),
         ]
         if self.demo_call is not None:
             demo = Demo(self.demo_call, self._known, self.sessions)
@@ -66,14 +63,19 @@ class Api:
             if len(value) > (MAX_CURSOR if name == "cursor" else MAX_FILTER):
                 raise ApiError(422, f"{name[:MAX_FILTER]} is too long.")
         try:
-            calls, cursor = await self.journal.calls(
+            search = Search(
                 org=principal.org,
                 status=wanted.get("status") or None,
                 flow=wanted.get("flow") or None,
                 q=wanted.get("q") or None,
+                outcome=wanted.get("outcome") or None,
                 from_=wanted.get("from") or None,
                 to=wanted.get("to") or None,
-                cursor=wanted.get("cursor") or None,
+            )
+            calls, cursor = await page(
+                self.ledger,
+                search,
+                wanted.get("cursor") or None,
                 limit=number(wanted.get("limit"), "limit", default=50, most=200),
             )
         except ValueError as error:
@@ -93,36 +95,6 @@ class Api:
         limit = number(request.query_params.get("limit"), "limit", default=PAGE, most=PAGE)
         events = await self.journal.events(call.call_id, after=after, limit=limit)
         return JSONResponse({"events": [event.to_dict() for event in events], "seq": call.seq, "epoch": call.epoch})
-
-    async def export(self, request: Request, principal: Principal) -> Response:
-        """The head, the whole journal and the whole record, as a file."""
-        call = await self._find(request, principal)
-        events: list[Event] = []
-        while page := await self.journal.events(call.call_id, after=len(events), limit=PAGE):
-            events += page
-            if len(events) > MAX_EXPORT:
-                raise ApiError(413, "This journal is too long to export.", fix="Read it in pages with /events?after=.")
-        record: Any = None
-        for event in events:
-            if event.type.value == "call_completed":
-                record = dict(await self.journal.call_data(event))
-        body = {"call": public_head(call), "events": [event.to_dict() for event in events], "call_data": record}
-        name = f'attachment; filename="{call.call_id}.json"'
-        return JSONResponse(body, headers={"Content-Disposition": name})
-
-    async def metrics(self, _request: Request, principal: Principal) -> Response:
-        """Counts over the organisation's newest calls (at most 1,000)."""
-        calls, complete = await newest(self.journal, principal.org)
-        return JSONResponse(
-            {
-                "total_conversations": len(calls),
-                "counted_all": complete,
-                "active": sum(not call.status.terminal for call in calls),
-                "by_status": Counter(call.status.value for call in calls),
-                "by_flow": Counter(call.flow or "default" for call in calls),
-                "total_tokens": sum(call.total_tokens for call in calls),
-            }
-        )
 
     async def show_about(self, _request: Request, _principal: Principal) -> Response:
         """Which engines serve this installation."""
