@@ -126,7 +126,9 @@ class OpenAiMind:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._pool is None:
-            connector = aiohttp.TCPConnector(limit=self._options.most_connections, keepalive_timeout=KEPT_S)
+            connector = aiohttp.TCPConnector(
+                limit=self._options.most_connections, keepalive_timeout=KEPT_S, ttl_dns_cache=int(KEPT_S)
+            )
             headers = {"Authorization": f"Bearer {self._options.api_key}", "User-Agent": "callboard"}
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
             self._pool = aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
@@ -188,17 +190,17 @@ class OpenAiMind:
     async def _answer(
         self, model: str, thought: Thought, tools: Mapping[str, StrictTool], due: float
     ) -> AsyncGenerator[Thinking, None]:
-        """One attempt. What it raises, it has told the breaker."""
+        """One attempt. The breaker knows of its first word and of what it raises; whoever hears it may go any time."""
         breaker = self._breakers[model]
         try:
             async with aclosing(self._stream(model, thought, tools, due)) as items:
                 async for item in items:
+                    breaker.worked()
                     yield item
         except ProviderFault as fault:
             if not fault.detail.startswith(("HTTP 400", "HTTP 422")):  # those are this request's fault, not the model's
                 breaker.failed(self._now())
             raise
-        breaker.worked()
 
     async def _stream(
         self, model: str, thought: Thought, tools: Mapping[str, StrictTool], due: float

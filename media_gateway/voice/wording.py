@@ -146,6 +146,8 @@ class Wording:
             return Worded()
         finally:
             self._thinking = None
+            if guess:  # a stream that was cut before its first step has not closed it
+                await guess.drop()
 
     async def _stream(self, thought: Thought, thinking: AsyncIterator[Thinking], vet: Vet, insist: bool) -> Worded:
         turn, clauser = thought.turn, Clauser()

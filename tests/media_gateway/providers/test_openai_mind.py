@@ -360,3 +360,16 @@ async def test_a_service_that_cannot_be_reached_does_not_stop_the_start() -> Non
             await all_of(mind)
         assert raised.value.kind == "refused"
         await mind.aclose()
+
+
+async def test_a_service_that_is_well_again_is_so_even_if_nobody_listens_to_the_end() -> None:
+    async with minded() as (api, mind):
+        api.faults.add(*[Fault(kind=Kind.ERROR, code=500)] * 2)
+        with pytest.raises(ProviderFault):
+            await all_of(mind)
+        for _ in range(3):
+            async with aclosing(mind.think(thought())) as items:
+                async for _item in items:
+                    break
+        api.faults.add(Fault(kind=Kind.ERROR, code=500))
+        assert said(await all_of(mind)) == LINE, "one fault after that is the first, not the third"

@@ -134,3 +134,20 @@ async def test_a_guess_that_is_not_wanted_at_the_end_leaves_nothing(tmp_path: Pa
         stage.session.on_lost()
         await stage.ended()
         assert stage.mind.running == 0
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_an_adopted_guess_that_is_cut_at_once_goes_on_for_nobody(tmp_path: Path, steps: int) -> None:
+    async with call(tmp_path) as stage:
+        await ready(stage)
+        stage.mind.delay = 5
+        stage.hear(EagerFinal("hello there"))
+        await until(lambda: stage.mind.running == 1, "the thought")
+        stage.hear(Final("hello there", 0.9))
+        for _ in range(steps):  # one of them is before the first step of the answer
+            await asyncio.sleep(0)
+        stage.mind.delay = 0
+        stage.session.on_text("something else")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == "You said something else."
+        assert stage.mind.running == 0
