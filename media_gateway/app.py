@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from media_gateway.analyst import Analyst
 from media_gateway.auth.doors import Doors
 from media_gateway.auth.gate import Bootstrap, Gate
 from media_gateway.auth.login import DemoLogin, Login
@@ -50,6 +51,7 @@ from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
+from media_gateway.providers.analysers import build_analyser
 from media_gateway.settings import Settings, SettingsError
 from media_gateway.telephony import media_stream, posts
 from media_gateway.telephony.daily_cap import DailyCap
@@ -121,6 +123,10 @@ class Gateway:
 
     def __init__(self, core: Core, sessions: Sessions, connections: Connections, build: BuildSessions) -> None:
         self.core, self.sessions, self.connections = core, sessions, connections
+        analyser = build_analyser(core.settings)
+        self.analyst = Analyst(core.journal, analyser)
+        sessions.ended.append(self.analyst.ended)
+        core.closing.push_async_callback(analyser.aclose)
         self._build = build
         self._factory: SessionFactory | None = None
 
@@ -413,7 +419,9 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(core.hub.run()),
-                group.create_task(_retire(core)),
+                group.create_task(gateway.analyst.run()),
+                group.create_task(gateway.analyst.patrol(RETIRE_EVERY_S)),
+                group.create_task(_retire(core, gateway.analyst)),
                 group.create_task(posts.watch(core.store, gateway.sessions, core.instance)),
             ]
             yield
@@ -425,13 +433,13 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
         await core.store.aclose()
 
 
-async def _retire(core: Core) -> None:
+async def _retire(core: Core, analyst: Analyst) -> None:
     """Calls that ended a while ago leave the active ones, those that nobody will end are ended, and commands that
     nobody took are refused; whichever instance gets there first does it."""
     while True:
         await asyncio.sleep(RETIRE_EVERY_S)
         try:
-            await core.journal.retire()
+            await core.journal.retire(stays=analyst.waits)
             await expire(core.journal, core.store, utcnow())
             for call in await end_abandoned(core.journal):
                 _log.warning("call_abandoned", call_id=call.call_id, status=call.status.value)

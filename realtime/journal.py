@@ -145,10 +145,14 @@ class Journal:
         )
         return grown.call
 
-    async def retire(self, *, linger: timedelta = timedelta(seconds=60)) -> int:
-        """Take calls that ended more than `linger` ago out of the active ones; how many. Run it now and then."""
+    async def retire(
+        self, *, linger: timedelta = timedelta(seconds=60), stays: Callable[[Call], bool] = lambda _: False
+    ) -> int:
+        """Take calls that ended more than `linger` ago out of the active ones, but for those of which something is
+        still to come (`stays`); how many. Run it now and then."""
         before = iso(self._clock() - linger)
-        ended = [c for c in await self.active() if c.ended_at and max(c.ended_at, c.last_updated) < before]
+        over = [c for c in await self.active() if c.ended_at and max(c.ended_at, c.last_updated) < before]
+        ended = [call for call in over if not stays(call)]
         for call in ended:
             await self.append(call.call_id, (), change={"active": False})
         return len(ended)

@@ -29,7 +29,10 @@ def own_record(call: Call, events: Sequence[Event], *, status: Status, ended_at:
             "duration_secs": duration,
             "total_tokens": call.total_tokens,
             "tool_calls": [
-                {name: event.data.get(name) for name in ("tool", "arguments", "result", "ok")}
+                {
+                    **{name: event.data.get(name) for name in ("tool", "arguments", "result", "ok")},
+                    "time_in_call_secs": _seconds_in(call, event),
+                }
                 for event in events
                 if event.type is EventType.TOOL_CALL
             ],
@@ -59,14 +62,17 @@ def summary(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def transcript(call: Call, events: Sequence[Event]) -> list[dict[str, Any]]:
     """What was said, as far as it was heard: `{role: user|assistant, message, time_in_call_secs, interrupted}`."""
-    began = parse_iso(call.started_at)
     return [
         {
             "role": event.data.get("speaker"),
             "message": event.data["text"],
-            "time_in_call_secs": max(0, round((parse_iso(event.ts) - began).total_seconds())),
+            "time_in_call_secs": _seconds_in(call, event),
             "interrupted": bool(event.data.get("interrupted")),
         }
         for event in events
         if event.type in _SAID and event.data.get("text")
     ]
+
+
+def _seconds_in(call: Call, event: Event) -> int:
+    return max(0, round((parse_iso(event.ts) - parse_iso(call.started_at)).total_seconds()))

@@ -14,16 +14,20 @@ from starlette.routing import Route
 from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import MAX_JSON, Guard
 from media_gateway.dashboard.demo import Demo
+from media_gateway.dashboard.export import record_in
 from media_gateway.dashboard.heads import public_head
 from media_gateway.dashboard.ports import DemoCall, LiveSessions
 from media_gateway.dashboard.query import MAX_CURSOR, number
 from media_gateway.http_errors import ApiError
 from realtime.call import Call
 from realtime.journal import Journal
+from realtime.post_call import post_call
 from realtime.numbers.ledger import Ledger
 from realtime.numbers.search import Search, page
 
 PAGE = 500
+LAST = 30
+"""Lines at the end of a journal among which the completion is looked for first."""
 MAX_FILTER = 200
 """Characters of a filter in the query string."""
 
@@ -85,8 +89,10 @@ class Api:
         return JSONResponse({"calls": [public_head(call) for call in calls], "next_cursor": cursor})
 
     async def call(self, request: Request, principal: Principal) -> Response:
-        """The head of one call, by any of its ids."""
-        return JSONResponse(public_head(await self._find(request, principal)))
+        """The head of one call, by any of its ids; of one that is over, what is left of it (`post_call`)."""
+        call = await self._find(request, principal)
+        record = await self._record(call) if call.status.terminal else None
+        return JSONResponse({**public_head(call), "post_call": post_call(call, record)})
 
     async def events(self, request: Request, principal: Principal) -> Response:
         """The journal after `?after=`, at most 500 events a page."""
@@ -99,6 +105,15 @@ class Api:
     async def show_about(self, _request: Request, _principal: Principal) -> Response:
         """Which engines serve this installation."""
         return JSONResponse(dict(self.about))
+
+    async def _record(self, call: Call) -> Mapping[str, Any] | None:
+        """The whole record of a call that is over: its completion is among the last lines of the journal."""
+        for after in dict.fromkeys((max(0, call.seq - LAST), 0)):
+            events = await self.journal.events(call.call_id, after=after, limit=PAGE)
+            record = await record_in(self.journal, events)
+            if record is not None:
+                return record
+        return None
 
     async def _find(self, request: Request, principal: Principal) -> Call:
         return await self._known(request.path_params["call_id"], principal)

@@ -23,6 +23,7 @@ from realtime.blobs import Blobs, BlobsUnavailable
 from realtime.call import Call
 from realtime.events import Event, EventType
 from realtime.journal import Journal
+from realtime.post_call import post_call
 
 FORMATS = ("json", "csv", "txt", "wav")
 MOST = 20_000
@@ -68,11 +69,13 @@ class Export:
         return events
 
     async def _whole(self, call: Call, events: Sequence[Event]) -> Response:
-        record: Any = None
-        for event in events:
-            if event.type is EventType.CALL_COMPLETED:
-                record = dict(await self.journal.call_data(event))
-        body = {"call": public_head(call), "events": [event.to_dict() for event in events], "call_data": record}
+        record = await record_in(self.journal, events)
+        body = {
+            "call": public_head(call),
+            "events": [event.to_dict() for event in events],
+            "call_data": record,
+            "post_call": post_call(call, record),
+        }
         return JSONResponse(body, headers=_named(call, "json"))
 
     async def _sound(self, call: Call) -> Response:
@@ -87,6 +90,16 @@ class Export:
             raise ApiError(503, "The store of sounds does not answer.", fix="Try again in a minute.") from error
         kind, ending = ("audio/wav", "wav") if sound[:4] == b"RIFF" else ("audio/mpeg", "mp3")
         return Response(sound, media_type=kind, headers=_named(call, ending))
+
+
+async def record_in(journal: Journal, events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """The whole record that the completion among these events carries or points to; None without one, or when it has
+    expired."""
+    completed = [event for event in events if event.type is EventType.CALL_COMPLETED]
+    try:
+        return dict(await journal.call_data(completed[-1])) if completed else None
+    except LookupError:
+        return None
 
 
 def audio_of(call: Call) -> str | None:

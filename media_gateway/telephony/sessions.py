@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from media_gateway.voice.ports import Session
@@ -17,6 +17,8 @@ class Sessions:
         self._streams = 0
         self._max_calls = max_calls
         self.draining = False
+        self.ended: list[Callable[[str], None]] = []
+        """Told the call id when a session has ended here."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -61,6 +63,8 @@ class Sessions:
         finally:
             if self._by_call.get(session.call_id) is session:
                 del self._by_call[session.call_id]
+                for tell in self.ended:
+                    tell(session.call_id)
 
     def drain(self) -> None:
         """This instance is going away: nothing new, and what runs moves."""
