@@ -201,7 +201,7 @@ async def test_openai_by_itself_answers_in_the_schema(request: pytest.FixtureReq
 
 
 @pytest.mark.parametrize(
-    "kind", (Kind.REFUSED, Kind.UNAUTHORIZED, Kind.BUSY, Kind.EMPTY, Kind.CUT, Kind.GARBAGE, Kind.ERROR)
+    "kind", [Kind.REFUSED, Kind.UNAUTHORIZED, Kind.BUSY, Kind.EMPTY, Kind.CUT, Kind.GARBAGE, Kind.ERROR]
 )
 async def test_what_openai_does_wrong_is_one_clear_failure(
     kind: Kind, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -150,7 +150,9 @@ async def test_a_calls_head_journal_and_export(tmp_path: Path) -> None:
         mine, theirs = running.bearer(), running.bearer(STRANGER)
         (listed,) = (await running.http.get("/api/v1/calls", headers=mine)).json()["calls"]
         head = (await running.http.get("/api/v1/calls/CA1", headers=mine)).json()
+        left = head.pop("post_call")
         assert head == listed
+        assert (left["transcript"], left["summary"], left["audio"]) == (None, None, None)
         assert (head["call_id"], head["status"], head["seq"]) == ("CA1", "completed", 3)
         assert not {"owner", "owner_term", "tail"} & set(head)
         events = (await running.http.get("/api/v1/calls/CA1/events?after=1", headers=mine)).json()["events"]
