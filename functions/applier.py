@@ -17,6 +17,7 @@ from realtime.bus.envelope import Malformed, open_push
 from realtime.bus.port import BusMessage
 from realtime.call import Call
 from realtime.clock import Clock, iso, utcnow
+from realtime.erasure import is_erased
 from realtime.events import Event
 from realtime.journal import Journal, Plan
 from realtime.record import own_record
@@ -56,7 +57,8 @@ class Applier:
         self._blobs = blobs
 
     async def receive(self, body: object, raw: str) -> str:
-        """Deal with a delivery; the word says how: `applied`, `parked` or `kept_aside`. All three are final.
+        """Deal with a delivery; the word says how: `applied`, `parked`, `dropped` (its call was deleted on request)
+        or `kept_aside`. All are final.
 
         `body` is the JSON of the delivery (None when it is none), `raw` its text. Raises StoreUnavailable, Conflict:
         then it should be delivered again.
@@ -90,7 +92,7 @@ class Applier:
             log.warning("file_not_deleted", extra={"news": message.id, "why": str(error)})
 
     async def apply(self, message: BusMessage) -> str:
-        """`applied` or `parked`. Raises Unusable, StoreUnavailable, Conflict."""
+        """`applied`, `parked` or `dropped`. Raises Unusable, StoreUnavailable, Conflict."""
         decide = SOURCES.get(message.source)
         if decide is None:
             raise Unusable(f"nobody here knows the source {message.source!r}")
@@ -100,6 +102,9 @@ class Applier:
         if call is None:
             # An unknown kind is kept aside at once; it would only be found out when its call appears.
             decide(Call(call_id="unknown", hosted=True), message)
+            if await is_erased(self._store, message.keys.values()):
+                log.info("news_of_erased_call", extra={"news": message.id})
+                return "dropped"
             await self._journal.park(message)
             call = await self._find(message)  # it may have appeared while we parked
             if call is None:

@@ -38,6 +38,7 @@ from media_gateway.dashboard.api import Api
 from media_gateway.dashboard.audit import Audit
 from media_gateway.dashboard.commands import Commands
 from media_gateway.dashboard.connection import Connections
+from media_gateway.dashboard.erasing import Erasing
 from media_gateway.dashboard.export import Export
 from media_gateway.dashboard.listen import ListenSocket
 from media_gateway.dashboard.messages import Messages
@@ -50,9 +51,11 @@ from media_gateway.dashboard.takeover import TakeoverSocket
 from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
+from media_gateway.letters import places
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
+from media_gateway.opening import blobs_of, open_bus, open_store
 from media_gateway.providers.analysers import build_analyser
-from media_gateway.settings import Settings, SettingsError
+from media_gateway.settings import Settings
 from media_gateway.telephony import media_stream, posts
 from media_gateway.telephony.daily_cap import DailyCap
 from media_gateway.telephony.directory import Directory, person_of
@@ -69,14 +72,17 @@ from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
 from realtime.abandoned import end_abandoned
 from realtime.accounts import Accounts
-from realtime.blobs import Blobs, open_blobs
+from realtime.blobs import Blobs, BlobsUnavailable
 from realtime.bus.port import Bus
 from realtime.call import Call
 from realtime.clock import utcnow
 from realtime.commands import expire
+from realtime.dead_letters import Letters
+from realtime.erasure import Eraser
 from realtime.hub import Hub
 from realtime.journal import Journal
 from realtime.numbers.ledger import Ledger
+from realtime.retention import SWEEP_EVERY_S, sweep
 from realtime.stores.port import DocumentStore, StoreUnavailable
 
 FLOWS = Path(__file__).parent / "conversation" / "flows"
@@ -95,6 +101,8 @@ class Core:
     journal: Journal
     bus: Bus
     hub: Hub
+    blobs: Blobs | None = None
+    """Where the sound of calls is kept."""
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What is to be closed when the application ends, before the bus and the store."""
     people: dict[str, Person] = field(default_factory=dict)
@@ -168,7 +176,7 @@ def create_app(
     store = store or open_store(settings)
     bus = bus or open_bus(settings)
     journal = Journal(store, retention_days=settings.callboard_retention_days)
-    core = Core(settings, store, journal, bus, Hub(journal, store.feed()))
+    core = Core(settings, store, journal, bus, Hub(journal, store.feed()), blobs=blobs_of(settings))
     tokens = Tokens(settings.jwt_keys)
     doors = Doors(settings.public_host, settings.dev, settings.generated, settings.on_cloud_run)
     accounts = Accounts(store)
@@ -209,54 +217,9 @@ def create_app(
     return app
 
 
-def open_store(settings: Settings) -> DocumentStore:
-    """The store that the settings name; its library is imported only then."""
-    if settings.callboard_store == "firestore":
-        from realtime.stores.firestore import FirestoreStore
-
-        project = settings.google_cloud_project or ""
-        return FirestoreStore(
-            project, emulator_host=settings.firestore_emulator_host, database=settings.callboard_database
-        )
-    from realtime.stores.embedded import EmbeddedStore
-
-    return EmbeddedStore(database(settings))
-
-
-def open_bus(settings: Settings) -> Bus:
-    """The bus that the settings name; its library is imported only then."""
-    if settings.callboard_bus == "pubsub":
-        from realtime.bus.pubsub import PubSubBus
-
-        return PubSubBus(
-            settings.google_cloud_project or "",
-            settings.callboard_topic,
-            emulator_host=settings.pubsub_emulator_host,
-        )
-    from realtime.bus.embedded import EmbeddedBus
-
-    return EmbeddedBus(database(settings))
-
-
 def flow_names(settings: Settings) -> set[str]:
     """The flows that calls may ask for."""
     return {path.stem for path in (settings.callboard_flows_dir or FLOWS).glob("*.yaml")}
-
-
-def sounds(settings: Settings) -> Blobs | None:
-    """Where the sound of calls is, as the functions keep it; None where none is kept."""
-    folder = settings.callboard_data_dir / "files" if settings.callboard_store == "embedded" else None
-    return open_blobs(settings.callboard_audio_bucket, folder)
-
-
-def database(settings: Settings) -> Path:
-    """The one file of the embedded store and bus; its folder is made if need be. Raises SettingsError."""
-    try:
-        settings.callboard_data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"{settings.callboard_data_dir} cannot be written ({error.strerror})"
-        raise SettingsError({"CALLBOARD_DATA_DIR": problem}) from error
-    return settings.callboard_data_dir / "callboard.db"
 
 
 def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: media_stream.Limits) -> list[BaseRoute]:
@@ -347,11 +310,12 @@ def _dashboard_routes(
         *access.routes(),
         *People(access=access, accounts=accounts, passwords=passwords).routes(),
         *api.routes(),
-        *Export(journal=core.journal, guard=guard, blobs=sounds(settings)).routes(),
+        *Export(journal=core.journal, guard=guard, blobs=core.blobs).routes(),
         *Numbers(ledger=ledger, guard=guard).routes(),
         *commands.routes(),
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),
+        *_erasing(core, guard).routes(),
         *_hosted_calls(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
         WebSocketRoute("/ws/events", events.serve),
@@ -360,6 +324,12 @@ def _dashboard_routes(
         WebSocketRoute("/api/v1/calls/{call_id}/takeover", takeover.serve),
         *Page(base_url=settings.base_url).routes(),
     ]
+
+
+def _erasing(core: Core, guard: Guard) -> Erasing:
+    days = core.settings.callboard_retention_days
+    eraser = Eraser(core.store, core.blobs, Letters(places(core.settings, core.store)), days=days)
+    return Erasing(journal=core.journal, guard=guard, eraser=eraser)
 
 
 def _outbound(core: Core, guard: Guard) -> Outbound:
@@ -422,6 +392,7 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
                 group.create_task(gateway.analyst.run()),
                 group.create_task(gateway.analyst.patrol(RETIRE_EVERY_S)),
                 group.create_task(_retire(core, gateway.analyst)),
+                group.create_task(_sweep(core)),
                 group.create_task(posts.watch(core.store, gateway.sessions, core.instance)),
             ]
             yield
@@ -445,6 +416,18 @@ async def _retire(core: Core, analyst: Analyst) -> None:
                 _log.warning("call_abandoned", call_id=call.call_id, status=call.status.value)
         except StoreUnavailable:
             _log.exception("retire_failed")
+
+
+async def _sweep(core: Core) -> None:
+    """What has expired goes: on a laptop by us, in the cloud by Google."""
+    if core.settings.callboard_store != "embedded":
+        return
+    while True:
+        try:
+            await sweep(core.store, core.blobs, days=core.settings.callboard_retention_days, now=utcnow())
+        except (StoreUnavailable, BlobsUnavailable):
+            _log.exception("sweep_failed")
+        await asyncio.sleep(SWEEP_EVERY_S)
 
 
 async def _livez(_request: Request) -> Response:

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     callboard_max_outbound_per_day: Annotated[int, Field(ge=0)] = 200
     callboard_retention_days: Annotated[int, Field(ge=1)] = 30
     callboard_audio_bucket: str = ""
-    """Where the functions keep the sound of calls; on a laptop a folder of the data directory."""
+    """The bucket of Cloud Storage for the sound of calls and for news that no bus takes."""
 
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr = SecretStr("")

@@ -75,8 +75,8 @@ async def _replayed(letters: Letters, bus: Bus, letter_id: str) -> dict[str, Any
 async def opened() -> AsyncIterator[tuple[Letters, Bus]]:
     """The letters of this installation, and its bus."""
     from infra.cli.sources import settings_here
-    from media_gateway.app import open_bus, open_store
     from media_gateway.letters import places
+    from media_gateway.opening import open_bus, open_store
     from realtime.dead_letters import Letters
 
     settings = settings_here()

@@ -95,7 +95,7 @@ def revoke_key(key_id: str, org: Org = "default", as_json: Json = False) -> None
 def _with(work: Callable[[Any], Awaitable[Any]]) -> Any:
     """What `work` gives with the accounts of this installation. What is wrong becomes one line and an exit code."""
     from infra.cli.sources import settings_here
-    from media_gateway.app import open_store
+    from media_gateway.opening import open_store
     from realtime.accounts import Accounts
 
     async def opened() -> Any:

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cli.chatting import Usage, flows_folder
-from media_gateway.app import open_store
 from media_gateway.conversation.flow import load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.replay import NotReplayable, ReplayedCall, replay, unmatched
+from media_gateway.opening import open_store
 from media_gateway.settings import load
 from realtime.call import Call
 from realtime.clock import iso, utcnow

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from infra.cli.chatting import Usage
-from media_gateway.app import open_store
+from media_gateway.opening import open_store
 from media_gateway.settings import load
 from realtime.records import customers
 from realtime.records.customer_rows import BadRow, columns

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from infra.gcloud import alerts
 from infra.gcloud.model import Component, Resource, Secret
 from infra.gcloud.place import Place
+from realtime.retention import TTL_COLLECTIONS
 
 APIS = {
     "artifactregistry.googleapis.com": "keeps the images",
@@ -189,11 +190,6 @@ HELPERS = {
     "build": "builds and releases; may do nothing else",
 }
 
-TTL_COLLECTIONS = (
-    *("calls", "events", "idem", "call_data", "aliases", "news", "parts", "claims", "call_ids", "idempotency"),
-    *("intents", "outbound_days", "dead_letters", "effects", "messages", "reminders"),
-)
-"""Collections whose documents go when their `expire_at` has passed."""
 INDEXES = {"calls": (("org", "ascending"), ("started_at", "descending"))}
 """Only the list of calls sorts by one field and filters by another; every other query is served by single fields."""
 

@@ -21,9 +21,9 @@ from media_gateway.dashboard.query import MAX_CURSOR, number
 from media_gateway.http_errors import ApiError
 from realtime.call import Call
 from realtime.journal import Journal
-from realtime.post_call import post_call
 from realtime.numbers.ledger import Ledger
 from realtime.numbers.search import Search, page
+from realtime.post_call import post_call
 
 PAGE = 500
 LAST = 30

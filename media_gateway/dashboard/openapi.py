@@ -39,6 +39,7 @@ _BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
         "password": {"type": "string", "minLength": 12, "maxLength": 1024},
         "role": _ROLE,
     },
+    "/api/v1/erase": {"phone": {"type": "string", "description": "E.164, like +14155550123"}},
     "/api/v1/keys": {"label": {"type": "string", "minLength": 1, "maxLength": 64}, "role": _ROLE},
     "/auth/login": {"username": "string", "password": "string"},
     "/auth/demo": {"code": "string"},

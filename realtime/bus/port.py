@@ -8,15 +8,19 @@ from typing import Any, Protocol, Self
 
 TOPIC = "callboard-events"
 SUBSCRIPTION = "callboard-apply"
-DEAD_TOPIC = "callboard-dead"
-DEAD_SUBSCRIPTION = "callboard-dead-letters"
-"""Where Pub/Sub puts what it could not deliver, and the subscription that it can be read from."""
+DEAD = "callboard-dead"
+"""The topic where Pub/Sub puts what it could not deliver, and the subscription that it can be read from."""
 MAX_DELIVERIES = 20
 """Deliveries of one message before it is set aside, on every bus. With the longest wait of half a minute between them,
 an outage of five minutes loses nothing's turn."""
 
 MAX_DATA_BYTES = 7_000_000
 """Of an encoded message, on every bus: Pub/Sub takes requests of 10 MB, and base64 makes four bytes of three."""
+
+
+def dead_of(topic: str) -> str:
+    """The dead-letter topic, and its subscription, of a system whose news goes over `topic`."""
+    return DEAD if topic == TOPIC else f"{topic.removesuffix('events')}dead"
 
 
 class PublishFailed(Exception):

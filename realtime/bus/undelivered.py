@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from realtime.bus.outbox import DeadLetter, Outbox
-from realtime.bus.port import DEAD_SUBSCRIPTION
+from realtime.bus.port import DEAD
 from realtime.clock import iso
 from realtime.dead_letters import MOST, Letter, NoLetter, described
 
@@ -75,10 +75,10 @@ class DeadTopic:
 
     name = "pubsub"
 
-    def __init__(self, project: str, *, emulator_host: str | None = None, client: Any = None) -> None:
-        self._subscription = f"projects/{project}/subscriptions/{DEAD_SUBSCRIPTION}"
+    def __init__(self, project: str, subscription: str = DEAD, *, emulator_host: str | None = None) -> None:
+        self._subscription = f"projects/{project}/subscriptions/{subscription}"
         self._emulator_host = emulator_host
-        self._client = client
+        self._client: Any = None
 
     async def letters(self) -> list[Letter]:
         """See `Place`."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.gcloud.place import Place
-from infra.gcloud.resources import SECRETS, TTL_COLLECTIONS, components
+from infra.gcloud.resources import SECRETS, components
+from realtime.retention import TTL_COLLECTIONS
 from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Cloud
 
 Rule = Callable[[Cloud, Place], Iterator[str]]

@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from realtime.bus.embedded import Dispatcher, EmbeddedBus
 from realtime.bus.envelope import open_push
-from realtime.bus.port import DEAD_SUBSCRIPTION, DEAD_TOPIC, SUBSCRIPTION, TOPIC, Bus, BusMessage
+from realtime.bus.port import DEAD, SUBSCRIPTION, TOPIC, Bus, BusMessage
 from realtime.bus.pubsub import PubSubBus
 from realtime.bus.undelivered import DeadTopic, Undelivered
 from realtime.call import Call
@@ -103,8 +103,8 @@ def wired(host: str, project: str, url: str) -> Callable[[], None]:
     channel = grpc.insecure_channel(host)
     publisher: Any = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
     subscriber: Any = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-    topics = {name: f"projects/{project}/topics/{name}" for name in (TOPIC, DEAD_TOPIC)}
-    names = [f"projects/{project}/subscriptions/{name}" for name in (SUBSCRIPTION, DEAD_SUBSCRIPTION)]
+    topics = {name: f"projects/{project}/topics/{name}" for name in (TOPIC, DEAD)}
+    names = [f"projects/{project}/subscriptions/{name}" for name in (SUBSCRIPTION, DEAD)]
     for topic in topics.values():
         publisher.create_topic(request={"name": topic})
     apply: dict[str, Any] = {
@@ -113,10 +113,10 @@ def wired(host: str, project: str, url: str) -> Callable[[], None]:
         "push_config": {"push_endpoint": url},
         "ack_deadline_seconds": 10,
         "retry_policy": {"minimum_backoff": timedelta(milliseconds=100), "maximum_backoff": timedelta(seconds=1)},
-        "dead_letter_policy": {"dead_letter_topic": topics[DEAD_TOPIC], "max_delivery_attempts": DELIVERIES},
+        "dead_letter_policy": {"dead_letter_topic": topics[DEAD], "max_delivery_attempts": DELIVERIES},
     }
     subscriber.create_subscription(request=apply)
-    dead: dict[str, Any] = {"name": names[1], "topic": topics[DEAD_TOPIC], "ack_deadline_seconds": 10}
+    dead: dict[str, Any] = {"name": names[1], "topic": topics[DEAD], "ack_deadline_seconds": 10}
     subscriber.create_subscription(request=dead)
 
     def close() -> None:
