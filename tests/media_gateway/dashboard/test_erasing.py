@@ -13,6 +13,7 @@ from tests.media_gateway.harness import VIEWER, gateway
 pytestmark = pytest.mark.anyio
 ADMIN = Principal("root", "default", "admin")
 OTHER = Principal("eve", "other", "admin")
+SOUND = "/api/v1/calls/CA1/export?format=wav"
 TS = "2026-11-20T12:00:00.000Z"
 
 
@@ -22,17 +23,15 @@ async def test_a_call_and_its_sound_until_an_administrator_deletes_it(tmp_path: 
         assert core.blobs is not None
         core.blobs.put("audio/x.mp3", b"sound", content_type="audio/mpeg")
         await core.journal.open(Call(call_id="CA1", metadata={"audio": {"name": "audio/x.mp3"}}))
-        answer = await http.get("/api/v1/calls/CA1/export?format=wav", headers=running.bearer(VIEWER))
+        answer = await http.get(SOUND, headers=running.bearer(VIEWER))
         assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, b"sound", "audio/mpeg")
-        assert (await http.get("/api/v1/calls/CA1/export?format=wav", headers=running.bearer(OTHER))).status_code == 404
+        assert (await http.get(SOUND, headers=running.bearer(OTHER))).status_code == 404
         assert (await http.delete("/api/v1/calls/CA1", headers=running.bearer(ADMIN))).status_code == 409
         await core.journal.complete("CA1", Status.COMPLETED, call_data={}, key="e", ts=TS)
         for principal, status in ((VIEWER, 403), (OTHER, 404), (ADMIN, 200), (ADMIN, 404)):
             deleted = await http.delete("/api/v1/calls/CA1", headers=running.bearer(principal))
             assert deleted.status_code == status
-        assert (
-            await http.get("/api/v1/calls/CA1/export?format=wav", headers=running.bearer(VIEWER))
-        ).status_code == 404
+        assert (await http.get(SOUND, headers=running.bearer(VIEWER))).status_code == 404
         with pytest.raises(LookupError):
             core.blobs.get("audio/x.mp3")
 
