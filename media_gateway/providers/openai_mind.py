@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -34,6 +34,7 @@ KEPT_S = 60.0
 MOST_REFUSAL = 65_536
 WARM_S = 10.0
 END_S = 0.05
+CHARACTERS_A_TOKEN = 4
 _AGAIN = frozenset({"refused", "busy", "broken"})
 """Faults that another try may mend; a deadline that has passed leaves no time for one."""
 
@@ -195,7 +196,8 @@ class OpenAiMind:
         try:
             async with aclosing(self._stream(model, thought, tools, due)) as items:
                 async for item in items:
-                    breaker.worked()
+                    if not isinstance(item, Usage):
+                        breaker.worked()
                     yield item
         except ProviderFault as fault:
             if not fault.detail.startswith(("HTTP 400", "HTTP 422")):  # those are this request's fault, not the model's
@@ -211,12 +213,17 @@ class OpenAiMind:
         try:
             if answer.status != 200:
                 raise _later(answer, refusal(NAME, answer.status, await self._read(answer, due, MOST_REFUSAL)))
+            # What was taken is paid for, even if it is cut before it says what it cost.
+            guessed = len(body) // CHARACTERS_A_TOKEN
+            yield Usage(prompt=guessed)
             while not reading.over:
                 wait = due if not reading.begun else self._now() + self._patience.between
                 data = await self._read(answer, wait)
                 if not data:
                     break
                 for item in reading.feed(data):
+                    if isinstance(item, Usage):
+                        item = replace(item, prompt=item.prompt - guessed)
                     yield item
             for asked in reading.ended():
                 yield asked

@@ -137,7 +137,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request."""
+    """Tokens of one request, or a correction of what was said of it before; they add up."""
 
     prompt: int = 0
     completion: int = 0

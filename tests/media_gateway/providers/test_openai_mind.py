@@ -72,6 +72,8 @@ async def test_words_as_they_come_and_the_tokens_they_cost() -> None:
         assert len(items) > 5
         assert isinstance(items[-1], Usage)
         assert (items[-1].cached, items[-1].completion) == (2, -(-len(LINE) // 4))
+        prompt = json.dumps(api.asked[0].body["messages"])
+        assert sum(item.prompt for item in items if isinstance(item, Usage)) == -(-len(prompt) // 4)
         body = api.asked[0].body
         assert (body["model"], body["reasoning_effort"]) == (MODEL, "none")
         assert api.asked[0].headers["authorization"] == f"Bearer {API_KEY}"
@@ -195,8 +197,10 @@ async def test_an_iterator_that_is_closed_early_closes_the_connection() -> None:
     async with minded() as (api, mind):
         api.say(Reply(text=LINE * 20, rate=50))
         async with aclosing(mind.think(thought())) as items:
-            async for _ in items:
-                break
+            used = await anext(items)
+            assert isinstance(used, Usage)
+            assert used.prompt > 50, "what was asked is paid for"
+            assert isinstance(await anext(items), TextDelta)
         await gone(api.asked[0])
 
 
@@ -369,7 +373,6 @@ async def test_a_service_that_is_well_again_is_so_even_if_nobody_listens_to_the_
             await all_of(mind)
         for _ in range(3):
             async with aclosing(mind.think(thought())) as items:
-                async for _item in items:
-                    break
+                assert [isinstance(await anext(items), kind) for kind in (Usage, TextDelta)] == [True, True]
         api.faults.add(Fault(kind=Kind.ERROR, code=500))
         assert said(await all_of(mind)) == LINE, "one fault after that is the first, not the third"
