@@ -44,7 +44,7 @@ DELAYS = (0.2, 0.5, 1.0, 1.5)
 """Before each try, at most; with jitter, so that all calls of an instance do not come back at once."""
 OUTAGE_S = 4.0
 """All tries together: after that the caller must be told something."""
-HEALTHY_S = 10.0
+HEALTHY_S = 5.0
 """A connection that lasted this long gives all tries back."""
 CLOSE_S = 1.0
 TICK_S = 1.0
