@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame, Opcode
@@ -121,11 +121,10 @@ class VendorSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is there: what they meet is decided now."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.trouble = self._faults.take(self._loop.time)
         if self.trouble.striking is Kind.REFUSED:
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, _problem: Exception | None) -> None:
         """Over, whoever ended it."""

@@ -14,6 +14,7 @@ import logging
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
@@ -140,9 +141,8 @@ class ClientSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP (and TLS) connection is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=MAX_UNSENT)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
 
     def pause_writing(self) -> None:
         """The peer has not read for seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -134,6 +135,18 @@ async def test_each_state_listens_in_its_own_way_one_configure_at_a_time(
         assert told[1].items() >= second.items()
         assert stream.wishes.keyterms == ("two",)
         assert caller.server.violations == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not for Windows")
+@pytest.mark.parametrize("api", ["v1", "v2"])
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_on_the_loop_that_the_gateway_runs_on(api: Api) -> None:
+    assert type(asyncio.get_running_loop()).__module__ == "uvloop"
+    async with calling(api, Fault(kind=Kind.CUT, after_ms=200)) as caller:
+        await caller.ears.warm()
+        await caller.open()
+        await caller.speak([*speak([0, 1]), *silence(700)])
+        assert (await caller.until(Final)).text == "w0 w1"
 
 
 REFUSALS = [
