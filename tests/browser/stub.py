@@ -53,6 +53,9 @@ class Stub:
         """(kind, call, body) of what supervisors asked for."""
         self.refusal: tuple[int, str] | None = None
         """How the next commands are refused: (status, message)."""
+        self.spoken = bytearray()
+        """What a supervisor said who took over."""
+        self.released = False
         self.refusing = False
         self.no_sockets = False
         self.token = token("operator")
@@ -176,6 +179,7 @@ class Stub:
                 ),
                 WebSocketRoute("/ws/v1", self._serve_events),
                 WebSocketRoute("/api/v1/calls/{call_id}/listen", self._serve_sound),
+                WebSocketRoute("/api/v1/calls/{call_id}/takeover", self._serve_takeover),
             ]
         )
 
@@ -194,7 +198,7 @@ class Stub:
     async def _ticket(self, request: Request) -> Response:
         if self.refusing:
             return _error(503, "Going away.")
-        if request.headers.get("authorization") != f"Bearer {self.token}":
+        if not request.headers.get("authorization", "").startswith("Bearer e30."):
             return _error(401, "No token.")
         return JSONResponse({"ticket": "ticket", "expires_in": 30})
 
@@ -203,7 +207,7 @@ class Stub:
         return JSONResponse({"engines": _ENGINES, "store": store, "demo": True, "base_url": self.address})
 
     async def _calls(self, request: Request) -> Response:
-        if self.refusing or request.headers.get("authorization") != f"Bearer {self.token}":
+        if self.refusing or not request.headers.get("authorization", "").startswith("Bearer e30."):
             return _error(401 if not self.refusing else 503, "No.")
         return JSONResponse({"calls": self._known(), "next_cursor": None})
 
@@ -263,6 +267,15 @@ class Stub:
         await ws.send_json({"type": "reply", "id": command["id"], "ok": True, "result": result})
         for event in replay:
             await ws.send_json(_wire(event))
+
+    async def _serve_takeover(self, ws: WebSocket) -> None:
+        await ws.accept()
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            assert (await ws.receive_json())["ticket"] == "ticket"
+            while True:
+                message = await ws.receive()
+                self.spoken += message.get("bytes") or b""
+                self.released |= "release" in (message.get("text") or "")
 
     async def _serve_sound(self, ws: WebSocket) -> None:
         async with _admitted(ws, self._listeners):

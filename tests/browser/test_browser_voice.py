@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
@@ -211,3 +212,24 @@ def test_the_speaker_can_be_muted_and_the_space_bar_talks(tab: Dashboard, house:
     tab.page.keyboard.up("Space")
     answered(tab, TOWER)
     expect(tab.page.get_by_role("img", name="How loud the assistant is")).to_have_attribute("data-lit", "0")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("dark", 1360), ("light", 1360), ("light", 390)])
+def test_axe_finds_nothing_in_a_conversation(
+    talking_browser: Browser, house: House, axe_source: Path, pictures: Path, theme: str, width: int
+) -> None:
+    size = {"width": width, "height": 860 if width > 700 else 844}
+    with Dashboard.opened(
+        talking_browser, house.address, viewport=size, color_scheme=theme, reduced_motion="reduce"
+    ) as dashboard:
+        page = dashboard.page
+        dashboard.sign_in(house.token(f"{theme}{width}"))
+        page.goto(f"{house.address}/#/talk")
+        dashboard.wait_live()
+        type_line(dashboard, CAPITAL)
+        answered(dashboard, CAPITAL)
+        page.get_by_role("button", name="Use the microphone").click()
+        expect(page.get_by_text("Listening")).to_be_visible()
+        page.screenshot(path=pictures / f"conversation-{theme}-{width}.png")
+        assert dashboard.axe(axe_source) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -118,7 +118,7 @@ export function catchUp(id) {
 /** @param {string} id */
 async function readJournal(id) {
   queue.flush();
-  update(id, (call) => (call.whole ? call : emptyCall(id, call.head)));
+  update(id, (call) => (call.whole ? call : { ...emptyCall(id, call.head), partial: call.partial, reply: call.reply }));
   let after = known(calls.value, id).through;
   let fresh = 0;
   try {

@@ -54,8 +54,10 @@ const tellers = {
     note(story, event, "The caller was silent", "calm");
   },
   provider_fault(story, event) {
-    story.fault = `${plain(event.data.stage)} failed`;
-    note(story, event, `${plain(event.data.stage)} failed (${plain(event.data.kind)})`, "trouble");
+    const stage = plain(event.data.stage);
+    const named = stage.charAt(0).toUpperCase() + stage.slice(1);
+    story.fault = `${named} failed`;
+    note(story, event, `${named} failed (${plain(event.data.kind)})`, "trouble");
   },
   command: command,
   metrics_updated(story, { data }) {

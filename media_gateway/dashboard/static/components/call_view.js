@@ -6,6 +6,7 @@ import { Side } from "./side.js";
 import { StartButton, StartError } from "./start.js";
 import { StepIn } from "./step_in.js";
 import { Transcript } from "./transcript.js";
+import { Wave } from "./wave.js";
 import { about, mine, open } from "../state.js";
 import { isRunning, statusOf } from "../trouble.js";
 import { levels, listen, listeningTo, mute, soundTrouble } from "../audio.js";
@@ -59,6 +60,7 @@ export function OpenCall({ call }) {
             <span>${flow}${flow && " · "}<${Lasted} call=${call} /></span>
             ${running && html`<${Trouble} call=${call} />`}</p>
         </div>
+        ${listeningTo.value === call.id && html`<${Wave} />`}
         <${Listen} call=${call} />
       </header>
       ${running && html`<${StepIn} call=${call} />`}

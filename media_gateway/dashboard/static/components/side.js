@@ -1,10 +1,12 @@
 // The panel beside the transcript: where the conversation stands, what came of it, how long it took.
 import { html } from "../html.js";
 import { icons } from "./icons.js";
+import { Lasted } from "./tile.js";
 import { about } from "../state.js";
 import { bookingFacts, slotName, slotValue, stageWords, stamp, statusWords, title } from "../words.js";
 /** @import { CallView, TurnLatency } from "../types.js" */
 
+const TURNS = 8; // a call of four hours has hundreds
 const SLOTS = ["service_type", "preferred_date", "preferred_time"];
 
 /** @param {{facts: Record<string, any>}} props */
@@ -79,11 +81,35 @@ function Latency({ call }) {
   const turns = call.story.latencies;
   if (!turns.length) return null;
   const demo = about.value?.engines.some((engine) => engine.demo);
-  const longest = Math.max(1, ...turns.map((turn) => turn.total));
+  const shown = turns.slice(-TURNS);
+  const longest = Math.max(1, ...shown.map((turn) => turn.total));
   return html`
     <section class="card" aria-labelledby="latency-title">
       <h2 id="latency-title">Time to answer ${demo && html`<span class="tag">local demo engines</span>`}</h2>
-      <ol class="turns">${turns.map((turn) => html`<${Turn} key=${turn.turn} turn=${turn} longest=${longest} />`)}</ol>
+      ${turns.length > TURNS && html`<p class="quiet small">The last ${TURNS} of ${turns.length} turns</p>`}
+      <ol class="turns">${shown.map((turn) => html`<${Turn} key=${turn.turn} turn=${turn} longest=${longest} />`)}</ol>
+    </section>`;
+}
+
+/** What the call has used, and what that costs where the price is known. @param {{call: CallView}} props */
+function Use({ call }) {
+  const tokens = Math.max(call.story.tokens, call.head.total_tokens ?? 0);
+  /** @type {Record<string, number>} */
+  const cost = call.head.metadata?.cost ?? {};
+  const vendors = Object.entries(cost).filter(([, dollars]) => typeof dollars === "number");
+  const free = about.value?.engines.every((engine) => engine.demo);
+  if (!call.story.turns && !tokens && !vendors.length) return null;
+  const sum = vendors.reduce((all, [, dollars]) => all + dollars, 0);
+  return html`
+    <section class="card" aria-labelledby="use-title">
+      <h2 id="use-title">Used so far</h2>
+      <dl class="facts">
+        <div><dt>Time</dt><dd><${Lasted} call=${call} /></dd></div>
+        <div><dt>Turns</dt><dd>${call.story.turns}</dd></div>
+        <div><dt>Tokens</dt><dd>${tokens.toLocaleString("en")}</dd></div>
+        <div><dt>Cost</dt><dd>${vendors.length ? html`$${sum.toFixed(3)} <span class="quiet">${vendors.map(([name, dollars]) => `${title(name)} $${dollars.toFixed(3)}`).join(", ")}</span>`
+          : html`<span class="quiet">${free ? "none: local demo engines" : "known when the vendors have told it"}</span>`}</dd></div>
+      </dl>
     </section>`;
 }
 
@@ -93,6 +119,7 @@ export function Side({ call }) {
     <aside class="side" tabindex="0" aria-label="Details of the call">
       ${call.story.appointment && html`<${Appointment} facts=${call.story.appointment} />`}
       <${Standing} call=${call} />
+      <${Use} call=${call} />
       <${Timeline} call=${call} />
       <${Latency} call=${call} />
     </aside>`;

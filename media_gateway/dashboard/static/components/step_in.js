@@ -132,7 +132,7 @@ function Waiting({ call, asked }) {
   const facts = toolWords(asked.tool, asked.args, null, true).asked;
   return html`
     <div class="approval" role="group" aria-label=${`Approval of ${title(asked.tool)}`}>
-      <p><strong>${title(asked.tool)}</strong> waits for your word. <span class="quiet">${facts}</span></p>
+      <p><strong>${title(asked.tool)}</strong> waits for your word. <span class="quiet">${facts === title(asked.tool) ? "" : facts}</span></p>
       <details class="quiet small"><summary>What exactly</summary><pre tabindex="0" aria-label="Arguments">${JSON.stringify(asked.args, null, 2)}</pre></details>
       <div class="approval-foot">
         <button class="button primary small-button" type="button" disabled=${busy || !may("operator")} onClick=${() => decide("approve")}>${icons.check()}Approve</button>

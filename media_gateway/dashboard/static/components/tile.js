@@ -66,7 +66,7 @@ export function Tile({ id }) {
     <li><a class=${`tile ${mark}`} href=${address("live", id)} data-call=${id}>
       <span class="tile-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} call=${call} /></span></span>
       <span class="tile-mid quiet small">${standing(call) || statusWords(statusOf(call))}</span>
-      <span class="tile-line">${lastLine(call) || html`<span class="quiet">Nothing said yet</span>`}</span>
+      <span class="tile-line">${lastLine(call) || html`<span class="quiet">${call.head.seq && !call.through ? "…" : "Nothing said yet"}</span>`}</span>
       <span class="tile-foot"><${StatusChip} status=${statusOf(call)} /><${Mood} call=${call} />
         ${call.story.holder && html`<span class="tag">${call.story.holder} speaks</span>`}<${Trouble} call=${call} /></span>
     </a></li>`;
