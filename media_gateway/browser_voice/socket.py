@@ -149,7 +149,7 @@ class VoiceSocket:
             talk = group.create_task(_contained(session, call.call_id))
             talk.add_done_callback(lambda _: line.close())
             telling = group.create_task(self._tell(peer, call))
-            reader = group.create_task(_read(peer, frames, first, session))
+            reader = group.create_task(_listen(peer, frames, first, session))
             writer = group.create_task(_write(peer, line))
             await asyncio.wait({reader, writer, talk}, return_when=asyncio.FIRST_COMPLETED)
             if not reader.done():  # we hang up, or the browser does not take what we send
@@ -195,10 +195,20 @@ async def _contained(session: Session, call_id: str) -> None:
         _log.exception("call_failed", call_id=call_id)
 
 
+async def _listen(
+    peer: Connection, frames: AsyncIterator[bytes | dict[str, Any]], first: bytes | dict[str, Any], session: Session
+) -> None:
+    """Until the browser leaves, hangs up, or does not take our answers. The session is told, and ends in order."""
+    try:
+        await _read(peer, frames, first, session)
+    except (TimeoutError, WebSocketDisconnect):
+        session.on_lost()
+
+
 async def _read(
     peer: Connection, frames: AsyncIterator[bytes | dict[str, Any]], first: bytes | dict[str, Any], session: Session
 ) -> None:
-    """Until the browser leaves or hangs up."""
+    """Until the browser leaves or hangs up. Raises what sending raises."""
     now = asyncio.get_running_loop().time
     sound, commands = Bucket(_SOUND_RATE, _SOUND_BURST), Bucket(_COMMAND_RATE, _COMMAND_BURST)
     down = Down()

@@ -33,8 +33,16 @@ export async function prepareSound() {
   await context.resume();
 }
 
+/** A page that was loaded again has no sound until it is touched. */
+for (const touch of ["pointerdown", "keydown"]) {
+  window.addEventListener(touch, () => {
+    if (context?.state === "suspended") void context.resume();
+  }, { passive: true });
+}
+
 /** Play this piece of a conversation in this browser: 16 kHz, 16 bit. @param {ArrayBuffer} pcm */
 export function playVoice(pcm) {
+  if (context?.state !== "running") return; // it would be heard late, when somebody clicks
   const message = new Uint8Array(pcm.byteLength + 1);
   message[0] = VOICE;
   message.set(new Uint8Array(pcm), 1);
