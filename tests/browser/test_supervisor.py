@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -155,7 +156,7 @@ def test_taking_over_with_the_microphone(dashboard: Dashboard, stub: Stub) -> No
 def test_a_tool_that_waits_is_approved(dashboard: Dashboard, stub: Stub) -> None:
     open_call(dashboard, stub)
     page = dashboard.page
-    asked = {"command_id": "r1", "kind": "approval", "actor": "session", "ok": None, "detail": "asked"}
+    asked: Any = {"command_id": "r1", "kind": "approval", "actor": "session", "ok": None, "detail": "asked"}
     stub.emit("command", **asked, tool="cancel_appointment", arguments={"appointment_id": "apt_1"}, until="")
     expect(page.get_by_role("group", name="Approval of Cancel appointment")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
@@ -281,7 +282,7 @@ def test_axe_finds_nothing_where_supervisors_work(
         expect(page.locator("a.tile").first).to_contain_text("Asked for a person")
         look("board")
         page.locator("a.tile").first.click()
-        asked = {"command_id": "r1", "kind": "approval", "actor": "session", "ok": None, "detail": "asked"}
+        asked: Any = {"command_id": "r1", "kind": "approval", "actor": "session", "ok": None, "detail": "asked"}
         stub.emit("command", call=names[4], **asked, tool="cancel_appointment", arguments={"id": "apt_1"}, until="")
         expect(page.get_by_role("group", name="Approval of Cancel appointment")).to_be_visible()
         page.get_by_role("button", name="Whisper").click()
