@@ -11,8 +11,8 @@ socket that breaks leaves a few seconds to come back with `session_id`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ from media_gateway.rate import Bucket
 from media_gateway.voice.ports import Session, SessionFactory
 from realtime.call import Call
 from realtime.clock import Clock, utcnow
-from realtime.hub import Hub
+from realtime.hub import Hub, Subscription
 from realtime.journal import Journal
 from realtime.stores.port import StoreUnavailable
 
@@ -106,17 +106,21 @@ class VoiceSocket:
             await peer.close(TRY_LATER, "no room for another call")
             return
         try:
-            with self.sessions.stream():
+            async with AsyncExitStack() as stack:
+                stack.enter_context(self.sessions.stream())
                 call, started = await open_call(self.journal, peer.principal, self._wish(first), self.clock)
                 self.hub.notice(call.to_dict())
                 _log.info("browser_voice_started", call_id=call.call_id, resumed=started.resumed)
+                # Subscribed before the browser hears that it may speak: its first words are told to it.
+                events = self.hub.subscribe(call.call_id, org=call.org, since=call.seq)
+                stack.push_async_callback(events.aclose)
                 await peer.send({"event": "started", "data": {"session_id": call.call_id, "resumed": started.resumed}})
                 echoes: list[Session] = []
                 line = BrowserLine(lambda name: echoes[0].on_mark(name))
                 session = self.factory(started, line)
                 echoes.append(session)
                 with self.sessions.running(session):
-                    await self._carry(peer, frames, first, session, line, call)
+                    await self._carry(peer, frames, first, session, line, self._tell(peer, call, events))
                 await self._complete(call.call_id)
         except Refused as no:
             await peer.send({"type": "error", "code": no.code, "message": str(no)})
@@ -142,13 +146,13 @@ class VoiceSocket:
         first: bytes | dict[str, Any],
         session: Session,
         line: BrowserLine,
-        call: Call,
+        tell: Coroutine[None, None, None],
     ) -> None:
         """Everything the conversation started ends here, whichever side ended it."""
         async with asyncio.TaskGroup() as group:
-            talk = group.create_task(_contained(session, call.call_id))
+            talk = group.create_task(_contained(session))
             talk.add_done_callback(lambda _: line.close())
-            telling = group.create_task(self._tell(peer, call))
+            telling = group.create_task(tell)
             reader = group.create_task(_listen(peer, frames, first, session))
             writer = group.create_task(_write(peer, line))
             await asyncio.wait({reader, writer, talk}, return_when=asyncio.FIRST_COMPLETED)
@@ -164,18 +168,17 @@ class VoiceSocket:
                 task.cancel()
             await asyncio.wait({talk}, timeout=self.limits.wind_down_s)
             if not talk.done():
-                _log.error("session_stuck", call_id=call.call_id)
+                _log.error("session_stuck", call_id=session.call_id)
                 talk.cancel()
 
-    async def _tell(self, peer: Connection, call: Call) -> None:
+    async def _tell(self, peer: Connection, call: Call, events: Subscription) -> None:
         """The call's events to its own speaker, from now on; what fails here never touches the conversation."""
         encoder = GlobalEncoder(self.connections, self.journal, call.org)
         try:
-            async with aclosing(self.hub.subscribe(call.call_id, org=call.org, since=call.seq)) as events:
-                async for event in events:
-                    message = await encoder.message(event)
-                    if message is not None:
-                        await peer.send(message)
+            async for event in events:
+                message = await encoder.message(event)
+                if message is not None:
+                    await peer.send(message)
         except (TimeoutError, WebSocketDisconnect):
             _log.debug("browser_voice_gone", call_id=call.call_id)
         except Exception:
@@ -187,12 +190,12 @@ class VoiceSocket:
             self.hub.notice(call.to_dict())
 
 
-async def _contained(session: Session, call_id: str) -> None:
+async def _contained(session: Session) -> None:
     """A fault of the session ends this conversation in order, and nothing else."""
     try:
         await session.run()
     except Exception:
-        _log.exception("call_failed", call_id=call_id)
+        _log.exception("call_failed", call_id=session.call_id)
 
 
 async def _listen(

@@ -118,7 +118,9 @@ async def test_speaker_and_everybody_hear_the_same_in_the_same_order(tmp_path: P
         call_id = await talk(ws, running)
         hub = running.gateway.core.hub
         stamp = iso(utcnow())
-        await events(wall, 1)  # it rings
+        await append(running, call_id, draft(EventType.DTMF, 0, digit="1"))
+        await events(wall, 2)  # it rings, and both are there
+        await events(ws, 1)
         hub.live(call_id, LiveType.PARTIAL_TRANSCRIPT, {"turn": 1, "text": "cap"}, stamp)
         final, complete, metrics = a_turn(1)
         await append(running, call_id, final)
