@@ -280,3 +280,18 @@ async def test_engines_that_are_gone_before_the_greeting(tmp_path: Path) -> None
         gone.set()
         await _handed_over(stage)
         assert stage.manager.told == []
+
+
+async def test_a_manager_that_keeps_failing_gives_the_caller_to_a_person(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.say("boom")
+        replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 2)
+        assert replies[1]["text"] == APOLOGY
+        await stage.phase("listening")
+        stage.say("boom again please")
+        await stage.ended()
+        (command,) = await stage.kept(EventType.COMMAND)
+        assert command["kind"] == "stream_handoff"
+        assert [fault["stage"] for fault in await stage.kept(EventType.PROVIDER_FAULT)] == ["manager", "manager"]
