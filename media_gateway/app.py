@@ -52,6 +52,7 @@ from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
 from media_gateway.letters import places
+from media_gateway.loop_lag import LoopLag
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.opening import blobs_of, open_bus, open_store
 from media_gateway.providers.analysers import build_analyser
@@ -107,6 +108,7 @@ class Core:
     """What is to be closed when the application ends, before the bus and the store."""
     people: dict[str, Person] = field(default_factory=dict)
     """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
+    lag: LoopLag = field(default_factory=LoopLag)
     instance: str = field(default_factory=lambda: f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}")
     """This process, as the heads of its calls name it."""
 
@@ -183,7 +185,8 @@ def create_app(
     root = Bootstrap(settings.admin_username, settings.admin_password.get_secret_value())
     gate = Gate(tokens, accounts, root if root.username else None)
     connections = Connections(gate=gate, journal=journal, doors=doors)
-    gateway = Gateway(core, Sessions(max_calls=settings.callboard_max_calls), connections, build_sessions)
+    sessions = Sessions(max_calls=settings.callboard_max_calls, lag=core.lag, max_lag_ms=settings.callboard_max_lag_ms)
+    gateway = Gateway(core, sessions, connections, build_sessions)
     routes: list[BaseRoute] = [
         Route("/livez", _livez, methods=["GET"]),
         Route("/readyz", _readyz, methods=["GET"]),
@@ -213,7 +216,7 @@ def create_app(
         lifespan=lambda _app: _lifespan(gateway),
     )
     app.state.gateway = gateway
-    app.state.openapi = openapi.document(routes, base_url=settings.base_url, version=_version())
+    app.state.openapi = openapi.document(routes, base_url=settings.base_url, version=gateway_version())
     return app
 
 
@@ -393,6 +396,7 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
                 group.create_task(gateway.analyst.patrol(RETIRE_EVERY_S)),
                 group.create_task(_retire(core, gateway.analyst)),
                 group.create_task(_sweep(core)),
+                group.create_task(core.lag.run()),
                 group.create_task(posts.watch(core.store, gateway.sessions, core.instance)),
             ]
             yield
@@ -444,6 +448,7 @@ async def _readyz(request: Request) -> Response:
         "feed": gateway.core.hub.state.value,
         "calls": len(gateway.sessions),
         "dashboards": len(gateway.connections),
+        "loop_lag_ms": round(gateway.core.lag.ms(), 1),
     }
     if gateway.sessions.draining:
         body["status"] = "draining"
@@ -460,7 +465,8 @@ async def _openapi(request: Request) -> Response:
     return JSONResponse(request.app.state.openapi)
 
 
-def _version() -> str:
+def gateway_version() -> str:
+    """Of the package."""
     try:
         return version("callboard")
     except PackageNotFoundError:

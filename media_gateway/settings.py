@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     callboard_data_dir: Path = Path(".callboard")
     callboard_role: Literal["all", "media", "dashboard"] = "all"
     callboard_max_calls: Annotated[int, Field(ge=1)] = 100
+    callboard_max_lag_ms: Annotated[float, Field(ge=0)] = 100.0
+    """No call more while the event loop wakes later than this (the ninth of ten times, over ten seconds); 0: whatever
+    it does."""
     callboard_max_call_minutes: Annotated[int, Field(ge=2, le=58)] = 55
     """A media stream of Twilio's lives for 60 minutes."""
     callboard_stt: Literal["deepgram", "embedded"] = "embedded"
@@ -84,6 +87,8 @@ class Settings(BaseSettings):
     """BCP-47, or `multi`."""
     deepgram_voice: str = "aura-2-thalia-en"
     """Which voice speaks (a model of `speak` v1)."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where OpenTelemetry metrics and traces go; unset: nowhere."""
     openai_api_key: SecretStr | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     openai_model: str = "gpt-6-luna"

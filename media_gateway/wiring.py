@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from media_gateway.app import Core
+from media_gateway.app import Core, gateway_version
 from media_gateway.conversation.flow import Flow, FlowError, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
@@ -26,9 +26,19 @@ from media_gateway.tools.services import Services
 from media_gateway.voice.audience import Contained
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.parts import Parts, Patience
-from media_gateway.voice.ports import Line, ProviderFault, Session, SessionFactory, StartedStream, Voice, Warmable
+from media_gateway.voice.ports import (
+    Engines,
+    Line,
+    ProviderFault,
+    Session,
+    SessionFactory,
+    StartedStream,
+    Voice,
+    Warmable,
+)
 from media_gateway.voice.session import CallSession
 from media_gateway.voice.spoken_form import to_spoken
+from media_gateway.voice.telemetry import Nobody, Telemetry
 from realtime.clock import utcnow
 
 log = structlog.get_logger()
@@ -110,6 +120,7 @@ async def build_sessions(core: Core) -> SessionFactory:
         lookup=lookup,
         opener=OPENER if settings.callboard_tts != "embedded" else "",  # that voice takes no time
         patience=Patience(longest=settings.callboard_max_call_minutes * 60.0),
+        telemetry=build_telemetry(core, engines),
     )
     lines = [*draft.lines, *greetings(desks)]
     parts = replace(draft, prerendered=await render(engines.voice, lines))
@@ -118,6 +129,22 @@ async def build_sessions(core: Core) -> SessionFactory:
         return CallSession(parts, started, line)
 
     return session
+
+
+def build_telemetry(core: Core, engines: Engines) -> Telemetry:
+    """Nobody, unless there is a collector; the SDK is imported only then."""
+    if not core.settings.otel_exporter_otlp_endpoint:
+        return Nobody()
+    from media_gateway.providers.otel import OpenTelemetry
+
+    model = core.settings.openai_model if core.settings.callboard_llm == "openai" else core.settings.callboard_llm
+    telemetry = OpenTelemetry(engines, version=gateway_version(), model=model, lag_ms=core.lag.ms)
+
+    async def close() -> None:
+        await asyncio.to_thread(telemetry.close)
+
+    core.closing.push_async_callback(close)
+    return telemetry
 
 
 def check_tools(flows: Mapping[str, Flow], names: Collection[str]) -> None:

@@ -91,6 +91,8 @@ class Call:
     did."""
     conversation_state: Mapping[str, Any] | None = None
     total_tokens: int = 0
+    cost: Mapping[str, float] | None = None
+    """US dollars so far at list prices: `{llm, tts, stt, telephone, usd}`; an estimate of the vendors' part."""
     conversation_summary: Mapping[str, Any] | None = None
     analysis: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)

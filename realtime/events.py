@@ -18,7 +18,7 @@ interruption           {turn, confirmed, words, heard_text}
 provider_fault         {stage, provider, kind, detail}
 command                {command_id, kind, actor, ok, detail}: what became of what a supervisor (or we) wanted; of
                        kind `approval` {tool, arguments, until} too, and ok null: a supervisor is asked
-turn_metrics           {turn, stages: {name: ms}, tokens: {prompt, completion, cached}}
+turn_metrics           {turn, stages: {name: ms}, total_ms, tokens: {prompt, completion, cached}, cost: {usd, ...}}
 call_completed         {call_data} or, when large, {ref}: a pointer that readers resolve (`Journal.call_data`)
 analysis_ready         {analysis}
 invalid                {}: a line that this revision cannot read

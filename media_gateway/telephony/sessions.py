@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from media_gateway.loop_lag import LoopLag
 from media_gateway.voice.ports import Session
 
 
 class Sessions:
     """By call id. While `draining`, no new stream is let in."""
 
-    def __init__(self, *, max_calls: int = 100) -> None:
+    def __init__(self, *, max_calls: int = 100, lag: LoopLag | None = None, max_lag_ms: float = 0.0) -> None:
         self._by_call: dict[str, Session] = {}
         self._streams = 0
         self._max_calls = max_calls
+        self._lag, self._max_lag_ms = lag, max_lag_ms
         self.draining = False
         self.ended: list[Callable[[str], None]] = []
         """Told the call id when a session has ended here."""
@@ -31,8 +33,13 @@ class Sessions:
 
     @property
     def full(self) -> bool:
-        """True if one call more would be one too many."""
-        return self._streams >= self._max_calls
+        """True if one call more would be one too many: there are as many as may be, or those that there are keep this
+        process from waking in time."""
+        return self._streams >= self._max_calls or (self._streams > 0 and self._lags)
+
+    @property
+    def _lags(self) -> bool:
+        return bool(self._lag and self._max_lag_ms and self._lag.ms() > self._max_lag_ms)
 
     def get(self, call_id: str) -> Session | None:
         """The session of this call, if it is here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 from media_gateway.conversation.model import ConversationState
@@ -26,7 +27,14 @@ async def said(journal: Journal, call_id: str) -> list[Event]:
 
 
 async def finish(
-    parts: Parts, call_id: str, ending: str, term: int, state: ConversationState | None, tokens: int
+    parts: Parts,
+    call_id: str,
+    ending: str,
+    term: int,
+    state: ConversationState | None,
+    tokens: int,
+    *,
+    cost: Mapping[str, float] | None = None,
 ) -> None:
     """Complete the call if it is over and still ours. A human or another instance that takes over completes it later;
     a stream that broke is given `patience.lost` seconds to be taken over."""
@@ -51,6 +59,7 @@ async def finish(
             "conversation_summary": brief,
             "ended_at": ended_at,
             "total_tokens": call.total_tokens,
+            **({"cost": dict(cost)} if cost else {}),
         },
         key="end",
         ts=ended_at,

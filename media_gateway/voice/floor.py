@@ -21,6 +21,7 @@ from media_gateway.conversation.model import (
     Started,
     VoicemailReached,
 )
+from media_gateway.voice import prices
 from media_gateway.voice import turns as machine
 from media_gateway.voice.answering import Answering
 from media_gateway.voice.clauses import Clauser
@@ -74,7 +75,14 @@ class Floor:
     Satisfies `answering.Stage`."""
 
     def __init__(
-        self, parts: Parts, call_id: str, scribe: Scribe, line: Line, *, reopen: Callable[[Ear | Mouth], None]
+        self,
+        parts: Parts,
+        call_id: str,
+        scribe: Scribe,
+        line: Line,
+        *,
+        reopen: Callable[[Ear | Mouth], None],
+        telephone: bool = True,
     ) -> None:
         self.turns = machine.Turns()
         self.timers = Timers(self._timer_fired)
@@ -82,6 +90,8 @@ class Floor:
         self.ending: Ending | None = None
         self.over = asyncio.Event()
         self.tokens = 0
+        self.cost: dict[str, float] = {}
+        """US dollars so far, by part and in all (`prices.cost`)."""
         self.hello: Started | None = None
         """What the conversation was begun with."""
         self._announcements: dict[str, _Announcement] = {}
@@ -89,6 +99,11 @@ class Floor:
         self._call_id = call_id
         self._scribe = scribe
         self._reopen = reopen
+        self._billed_at = parts.monotonic()
+        engines = parts.engines
+        self._vendors = prices.Vendors(
+            ears=engines.ears.name, mind=engines.mind.name, voice=engines.voice.name, telephone=telephone
+        )
         self._lines = self._shown = self._idles = self._endpointing_ms = 0
         listener = Listener(
             began=lambda: self.tell(machine.AudioBegan()),
@@ -122,6 +137,7 @@ class Floor:
         assert self.answering
         self.answering.history += before.history
         self.tokens = before.tokens
+        self.cost = dict(before.cost)
         self.turns = replace(self.turns, turn=before.turn)
 
     def digit(self, digit: str) -> None:
@@ -204,6 +220,7 @@ class Floor:
     def fault(self, stage: str, provider: str, kind: str, detail: str) -> None:
         """A provider did not do its part: written down."""
         log.warning("provider_fault", call_id=self._call_id, stage=stage, kind=kind)
+        self._parts.telemetry.fault(self._call_id, stage, provider, kind)
         data = {"stage": stage, "provider": provider, "kind": kind, "detail": detail}
         self._scribe.note(EventType.PROVIDER_FAULT, data)
 
@@ -392,7 +409,19 @@ class Floor:
         meter = self.mouth.meter
         if turn == meter.turn and not meter.told and (heard.full_text or meter.total_tokens):
             meter.told = True
-            self._scribe.note(EventType.TURN_METRICS, meter.data(), change={"total_tokens": self.tokens})
+            metrics = {**meter.data(), "cost": self.bill(characters=meter.characters, **meter.tokens)}
+            self._scribe.note(
+                EventType.TURN_METRICS, metrics, change={"total_tokens": self.tokens, "cost": dict(self.cost)}
+            )
+            self._parts.telemetry.turn(self._call_id, metrics)
+
+    def bill(self, **used: int) -> dict[str, float]:
+        """What this and the time since the last bill cost; it is added to what the call has cost."""
+        now = self._parts.monotonic()
+        seconds, self._billed_at = now - self._billed_at, now
+        bill = prices.cost(self._vendors, seconds=seconds, **used)
+        self.cost = {part: round(self.cost.get(part, 0.0) + usd, 6) for part, usd in bill.items()}
+        return bill
 
     def _show(self, type_: LiveType, data: Mapping[str, object]) -> None:
         self._parts.audience.live(self._call_id, type_, data, iso(self._parts.clock()))

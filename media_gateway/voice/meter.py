@@ -20,6 +20,8 @@ class TurnMeter:
 
     turn: int
     endpointing_ms: int = 0
+    characters: int = 0
+    """Given to the voice; lines of the cache cost nothing."""
     told: bool = False
     """Its figures are in the journal."""
     tokens: dict[str, int] = field(default_factory=lambda: {"prompt": 0, "completion": 0, "cached": 0})

@@ -222,6 +222,7 @@ class Mouth:
             return
         number, spoken = self._next(text)
         self._asked[number] = spoken
+        self.meter.characters += len(spoken)
         if self._speaking:
             self._speaking.say(self._turn, number, spoken)
             self._expect_sound()

@@ -19,13 +19,14 @@ Fault = Callable[[str, str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A conversation as another instance left it: its state (None: it had none yet), what was said, the tokens it took
-    and the number of the turn that comes now."""
+    """A conversation as another instance left it: its state (None: it had none yet), what was said, the tokens it took,
+    the number of the turn that comes now, and what it has cost."""
 
     state: ConversationState | None
     history: list[Message]
     tokens: int
     turn: int
+    cost: Mapping[str, float]
 
 
 async def kept(parts: Parts, call_id: str, fault: Fault) -> Kept | None:
@@ -38,7 +39,7 @@ async def kept(parts: Parts, call_id: str, fault: Fault) -> Kept | None:
         return None
     state = ConversationState.from_dict(head.conversation_state) if head and head.conversation_state else None
     turn = 1 + max((event.data.get("turn") or 0 for event in events), default=-1)
-    return Kept(state, remembered(events), head.total_tokens if head else 0, turn)
+    return Kept(state, remembered(events), head.total_tokens if head else 0, turn, (head.cost if head else None) or {})
 
 
 async def look_up(parts: Parts, started: StartedStream) -> Mapping[str, object] | None:

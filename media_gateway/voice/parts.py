@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.voice.ports import Engines
+from media_gateway.voice.telemetry import Nobody, Telemetry
 from realtime.clock import Clock, utcnow
 from realtime.events import LiveType
 from realtime.journal import Journal
@@ -129,6 +130,7 @@ class Parts:
     clock: Clock = utcnow
     monotonic: Callable[[], float] = time.monotonic
     patience: Patience = field(default_factory=Patience)
+    telemetry: Telemetry = field(default_factory=Nobody)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ class CallSession:
             wrote=lambda call: parts.audience.notice(call.to_dict()),
             fenced=lambda: self.floor.end("fenced"),
         )
-        self.floor = Floor(parts, started.call_id, self._scribe, line, reopen=self._open_engine)
+        telephone = started.stream_sid.startswith("MZ")  # a browser's has no such id
+        self.floor = Floor(parts, started.call_id, self._scribe, line, reopen=self._open_engine, telephone=telephone)
         self._supervising = Supervising(parts, started.call_id, self.floor, self._scribe)
         self._group: asyncio.TaskGroup | None = None
         self._engine_tasks: set[asyncio.Task[None]] = set()
@@ -133,6 +134,7 @@ class CallSession:
             self.floor.mouth.taps.clear()
             self._supervising.close()
             await self._close_engines()
+        self._parts.telemetry.ended(self.call_id, self.floor.ending or "lost")
         log.info("call_ended", call_id=self.call_id, ending=self.floor.ending)
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
@@ -160,7 +162,10 @@ class CallSession:
                 self._scribe.seal()
                 self._line.close()
                 state = self.floor.answering.state if self.floor.answering else None
-                await finish(self._parts, self.call_id, ending, self._term, state, self.floor.tokens)
+                self.floor.bill()
+                await finish(
+                    self._parts, self.call_id, ending, self._term, state, self.floor.tokens, cost=self.floor.cost
+                )
         except (TimeoutError, StoreUnavailable, Fenced, UnknownCall) as problem:
             log.error("session_saved", call_id=self.call_id, ok=False, problem=type(problem).__name__)
         else:
@@ -208,6 +213,7 @@ class CallSession:
             org=started.org, call_id=self.call_id, caller_phone=started.caller_phone, customer=customer
         )
         log.info("manager_initialized", call_id=self.call_id, call_type=manager.name)
+        self._parts.telemetry.began(self.call_id, manager.name, started.direction)
         self._answerer = self._group.create_task(self._guard(floor.answering.run()), name="answering")
         if floor.turns.phase is machine.Phase.CONNECTING:  # else an engine is gone for good, and we are leaving
             turn = floor.turns.turn
