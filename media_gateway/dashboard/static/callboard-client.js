@@ -129,6 +129,8 @@ export class CallboardClient {
      * @type {Map<string, Since | undefined>} */
     this._wanted = new Map();
     this._all = false;
+    /** True once it was told, by whatever way, which calls go on: others are new. */
+    this._began = false;
     /** @type {string | undefined} */
     this._cursor = undefined;
     /** @type {WebSocket | null} */
@@ -356,8 +358,8 @@ export class CallboardClient {
   }
 
   _subscribeAll() {
-    const resumed = this._cursor !== undefined;
-    const since = resumed ? { since: { cursor: this._cursor } } : {};
+    const resumed = this._began;
+    const since = this._cursor === undefined ? {} : { since: { cursor: this._cursor } };
     this._command({ type: "subscribe", call_id: "*", lanes: this._lanes(), ...since }, (reply) => {
       if (reply.ok) this._heads(reply.result, resumed);
       else this._refused("*", reply.error, () => this._subscribeAll());
@@ -367,6 +369,7 @@ export class CallboardClient {
   /** @param {any} result @param {boolean} resumed */
   _heads(result, resumed) {
     this._cursor = result.cursor;
+    this._began = true;
     const before = new Map(this.progress.calls);
     for (const head of result.heads) {
       const known = before.get(head.call_id);
@@ -548,7 +551,8 @@ export class CallboardClient {
     if (this._all) {
       const { calls } = await get("/api/v1/calls?limit=200");
       if (!this._polling) return;
-      const first = this._cursor === undefined && this.progress.calls.size === 0;
+      const first = !this._began;
+      this._began = true;
       this.options.onHeads?.(calls, { resumed: !first, complete: true });
       for (const head of calls) {
         const known = this.progress.calls.get(head.call_id);

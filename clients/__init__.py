@@ -1,0 +1,1 @@
+"""What other people's programs may take along: nothing here imports anything of Callboard."""
