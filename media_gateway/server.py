@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from types import FrameType
 from typing import TypeVar
 
@@ -29,6 +30,8 @@ PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 300.0
 """Long, because a phone that sleeps or a laptop whose lid is closed for a moment answers late and should not lose its
 socket. A call does not wait for this: its timers notice silence in seconds."""
+UNACKNOWLEDGED_S = 60.0
+"""How long a peer's machine may leave unacknowledged what it was sent. One that sleeps for a while wakes up for it."""
 SPARE = 500
 """Connections beside calls and dashboards: webhooks, pages, probes, and what is being refused."""
 _log = structlog.get_logger()
@@ -81,6 +84,8 @@ class DrainingServer(uvicorn.Server):
         await self._gateway.start()
         await super().startup(sockets=sockets)  # type: ignore[arg-type]
         if self.started:
+            for one in self.servers[0].sockets:
+                _give_up_on_the_dead(one)
             _log.info("listening", port=self.bound_port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -104,6 +109,13 @@ class DrainingServer(uvicorn.Server):
             _log.warning("drain_incomplete", calls=len(self._gateway.sessions))
         finally:
             super().handle_exit(sig, frame)
+
+
+def _give_up_on_the_dead(listening: socket.socket) -> None:
+    """A peer that takes nothing any more is given up by the kernel, with what waits for it; else a socket that was
+    closed in vain would stay for ever. Accepted sockets inherit it (Linux)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED_S * 1000))
 
 
 Kind = TypeVar("Kind", bound=DrainingServer)

@@ -338,10 +338,10 @@ def parse(message: Mapping[str, Any]) -> dict[str, Any] | None:
     return command if isinstance(command, dict) and isinstance(command.get("type"), str) else None
 
 
-async def close(ws: WebSocket, code: int, reason: str) -> None:
-    """Close if it is still open."""
+async def close(ws: WebSocket, code: int, reason: str, *, patience_s: float = 1.0) -> None:
+    """Close if it is still open. The code comes after what was sent; who takes that within `patience_s` hears it."""
     try:
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(patience_s):
             await ws.close(code, reason)
     except (WebSocketDisconnect, OSError, RuntimeError, TimeoutError):
         _log.debug("dashboard_already_closed", code=code)

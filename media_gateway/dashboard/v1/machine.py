@@ -175,7 +175,9 @@ def _unsubscribe(state: State, command: Unsubscribe) -> Step:
     sub = _named(state, command.call_id)
     if sub is None:
         return _fail(state, command.id, "unknown_call", "This connection does not watch that.")
-    commands: list[Do] = [Detach(sub.id)]
+    # With `*` its events are wanted all the same: what waits to be sent is not sent again by that.
+    purge = sub.name == ALL or _named(state, ALL) is None
+    commands: list[Do] = [Detach(sub.id, purge)]
     if not sub.answered:
         commands.append(Send(frames.failure(sub.id, "bad_request", "It was unsubscribed before it was answered.")))
     commands.append(Send(frames.reply(command.id, {"call_id": sub.call_id or sub.name})))

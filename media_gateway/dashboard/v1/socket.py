@@ -75,12 +75,12 @@ class V1Socket:
         cursors: Cursors,
         *,
         limits: Limits | None = None,
-        tick_s: float = TICK_S,
+        tick_s: float | None = None,
         clock: Clock = utcnow,
     ) -> None:
         self._connections, self._hub, self._journal = connections, hub, journal
         self._gate, self._cursors = gate, cursors
-        self._limits, self._tick_s, self._clock = limits or Limits(), tick_s, clock
+        self._limits, self._tick_s, self._clock = limits or Limits(), tick_s or TICK_S, clock
         self._encoder = Encoder()
         self._turns = Turns()
         self._peers: set[Peer] = set()
@@ -106,7 +106,7 @@ class V1Socket:
             finally:
                 self._gone(peer)
         if code:
-            await close(ws, code, reason)
+            await close(ws, code, reason, patience_s=self._limits.stuck_s if code == frames.SLOW else 1.0)
 
     async def _may_come_in(self, ws: WebSocket) -> bool:
         """Before anything is believed: the page's origin, room for one more, the subprotocol, no secret in the URL."""
