@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,7 +25,9 @@ from media_gateway.auth.login import DemoLogin, Login
 from media_gateway.auth.passwords import Passwords
 from media_gateway.auth.tokens import Tokens
 from media_gateway.browser_voice.socket import VoiceSocket
+from media_gateway.calling_out import FLOWS, campaigns_of, flow_names, hosted_calls_of, outbound_of, runner_of
 from media_gateway.conversation.flow import load_flows
+from media_gateway.core import BuildSessions, Core
 from media_gateway.dashboard import openapi
 from media_gateway.dashboard.about import about
 from media_gateway.dashboard.access import AccessRoutes, Guard
@@ -52,30 +49,23 @@ from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
 from media_gateway.letters import places
-from media_gateway.loop_lag import LoopLag
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.opening import blobs_of, open_bus, open_store
 from media_gateway.providers.analysers import build_analyser
 from media_gateway.settings import Settings
 from media_gateway.telephony import media_stream, posts
-from media_gateway.telephony.daily_cap import DailyCap
-from media_gateway.telephony.directory import Directory, person_of
-from media_gateway.telephony.elevenlabs_calls import HostedCalls, agents_of
-from media_gateway.telephony.handoff import Person
+from media_gateway.telephony.campaign_runner import Runner
+from media_gateway.telephony.directory import person_of
 from media_gateway.telephony.handoff_routes import Handoffs
-from media_gateway.telephony.hosted_monitor import Monitors
-from media_gateway.telephony.hosted_settling import Settling
-from media_gateway.telephony.intents import Intents
-from media_gateway.telephony.outbound import Outbound, twilio_of
+from media_gateway.telephony.outbound import Outbound
 from media_gateway.telephony.sessions import Sessions
 from media_gateway.telephony.signature import Signatures
 from media_gateway.telephony.webhooks import Webhooks
 from media_gateway.voice.ports import Line, Session, SessionFactory, StartedStream
 from realtime.abandoned import end_abandoned
 from realtime.accounts import Accounts
-from realtime.blobs import Blobs, BlobsUnavailable
+from realtime.blobs import BlobsUnavailable
 from realtime.bus.port import Bus
-from realtime.call import Call
 from realtime.clock import utcnow
 from realtime.commands import expire
 from realtime.dead_letters import Letters
@@ -86,45 +76,10 @@ from realtime.numbers.ledger import Ledger
 from realtime.retention import SWEEP_EVERY_S, sweep
 from realtime.stores.port import DocumentStore, StoreUnavailable
 
-FLOWS = Path(__file__).parent / "conversation" / "flows"
 MAX_BODY = 2 * 1024 * 1024
 RETIRE_EVERY_S = 30.0
 PROBE_S = 2.0
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """What the call loop is built on."""
-
-    settings: Settings
-    store: DocumentStore
-    journal: Journal
-    bus: Bus
-    hub: Hub
-    blobs: Blobs | None = None
-    """Where the sound of calls is kept."""
-    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
-    """What is to be closed when the application ends, before the bus and the store."""
-    people: dict[str, Person] = field(default_factory=dict)
-    """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
-    lag: LoopLag = field(default_factory=LoopLag)
-    instance: str = field(default_factory=lambda: f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}")
-    """This process, as the heads of its calls name it."""
-
-    @property
-    def directory(self) -> Directory:
-        """Whom callers can be put through to."""
-        settings = self.settings
-        return Directory(people=self.people, number=settings.handoff_number, supervisors=settings.supervisors)
-
-    def notice(self, call: Call) -> None:
-        """A head was written here: dashboards need not wait for the feed."""
-        self.hub.notice(call.to_dict())
-
-
-BuildSessions = Callable[[Core], Awaitable[SessionFactory]]
-"""Makes the engines ready; awaited once, before the first request. Raises what should stop the start."""
 
 
 class Gateway:
@@ -137,6 +92,8 @@ class Gateway:
         self.analyst = Analyst(core.journal, analyser)
         sessions.ended.append(self.analyst.ended)
         core.closing.push_async_callback(analyser.aclose)
+        self.campaigns: Runner | None = None
+        """None where no calls can be placed."""
         self._build = build
         self._factory: SessionFactory | None = None
 
@@ -192,7 +149,8 @@ def create_app(
         Route("/readyz", _readyz, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
     ]
-    outbound = _outbound(core, Guard(gate))
+    outbound = outbound_of(core, Guard(gate))
+    gateway.campaigns = None if outbound.missing else runner_of(core, outbound)
     if settings.callboard_role in ("all", "media"):
         routes += _media_routes(gateway, tokens, outbound, limits or media_stream.Limits())
     if settings.callboard_role in ("all", "dashboard"):
@@ -218,11 +176,6 @@ def create_app(
     app.state.gateway = gateway
     app.state.openapi = openapi.document(routes, base_url=settings.base_url, version=gateway_version())
     return app
-
-
-def flow_names(settings: Settings) -> set[str]:
-    """The flows that calls may ask for."""
-    return {path.stem for path in (settings.callboard_flows_dir or FLOWS).glob("*.yaml")}
 
 
 def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: media_stream.Limits) -> list[BaseRoute]:
@@ -319,7 +272,8 @@ def _dashboard_routes(
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),
         *_erasing(core, guard).routes(),
-        *_hosted_calls(core, guard).routes(),
+        *campaigns_of(core, guard, outbound).routes(),
+        *hosted_calls_of(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),
         WebSocketRoute("/ws/events", events.serve),
         WebSocketRoute("/ws/v1", v1.serve),
@@ -333,55 +287,6 @@ def _erasing(core: Core, guard: Guard) -> Erasing:
     days = core.settings.callboard_retention_days
     eraser = Eraser(core.store, core.blobs, Letters(places(core.settings, core.store)), days=days)
     return Erasing(journal=core.journal, guard=guard, eraser=eraser)
-
-
-def _outbound(core: Core, guard: Guard) -> Outbound:
-    settings = core.settings
-    twilio, missing = twilio_of(settings, core.closing)
-    return Outbound(
-        journal=core.journal,
-        store=core.store,
-        bus=core.bus,
-        guard=guard,
-        intents=Intents(
-            core.store,
-            zone=ZoneInfo(settings.callboard_timezone),
-            per_day=settings.callboard_max_outbound_per_day,
-        ),
-        base_url=settings.base_url,
-        countries=settings.call_countries,
-        flows=lambda: flow_names(settings),
-        twilio=twilio,
-        from_number=settings.twilio_phone_number or "",
-        missing=missing,
-        retention=timedelta(days=settings.callboard_retention_days),
-        noticed=core.notice,
-    )
-
-
-def _hosted_calls(core: Core, guard: Guard) -> HostedCalls:
-    settings = core.settings
-    agents, missing = agents_of(settings, core.closing)
-    monitors = Monitors(
-        api_key=settings.elevenlabs_api_key.get_secret_value() if settings.elevenlabs_api_key else "",
-        base_url=settings.elevenlabs_base_url,
-        journal=core.journal,
-        noticed=core.notice,
-        live=core.hub.live,
-    )
-    core.closing.push_async_callback(monitors.aclose)
-    return HostedCalls(
-        settling=Settling(journal=core.journal, bus=core.bus, noticed=core.notice),
-        store=core.store,
-        guard=guard,
-        countries=settings.call_countries,
-        cap=DailyCap(core.store, ZoneInfo(settings.callboard_timezone), settings.callboard_max_outbound_per_day),
-        agents=agents,
-        missing=missing,
-        agent_id=settings.elevenlabs_agent_id,
-        retention=timedelta(days=settings.callboard_retention_days),
-        watch=monitors.watch,
-    )
 
 
 @asynccontextmanager
@@ -399,6 +304,8 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
                 group.create_task(core.lag.run()),
                 group.create_task(posts.watch(core.store, gateway.sessions, core.instance)),
             ]
+            if gateway.campaigns is not None:
+                tasks.append(group.create_task(gateway.campaigns.run()))
             yield
             for task in tasks:
                 task.cancel()

@@ -10,10 +10,11 @@ from typing import Any
 
 import structlog
 
-from media_gateway.app import Core, gateway_version
+from media_gateway.app import gateway_version
 from media_gateway.conversation.flow import Flow, FlowError, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
+from media_gateway.core import Core
 from media_gateway.providers.catalog import build_engines
 from media_gateway.providers.nhtsa import Nhtsa
 from media_gateway.telephony.directory import person_of

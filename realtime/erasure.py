@@ -19,6 +19,7 @@ from realtime import audit, parking
 from realtime.blobs import Blobs
 from realtime.bus.port import BusMessage
 from realtime.call import Call
+from realtime.campaigns.book import Book
 from realtime.clock import iso
 from realtime.dead_letters import Letters, NoLetter, NotNews, news_in
 from realtime.numbers import facts
@@ -91,6 +92,7 @@ class Eraser:
             else:
                 gone += Erased(ongoing=(call.call_id,))
         gone += await self._messages(org, "callback", number)
+        gone += Erased(documents=await Book(self._store).forget(org, number))
         gone += await self._news_naming(number)
         gone += await self._letters_naming((number,), ())
         told = {"calls": gone.calls, "messages": gone.messages, "ongoing": len(gone.ongoing)}

@@ -34,6 +34,8 @@ TTL_COLLECTIONS = (
     "intents",
     "idempotency",
     "outbound_days",
+    "campaigns",
+    "rows",  # of campaigns
     "reminders",
     "audit",
 )

@@ -17,6 +17,7 @@ from infra.cli import sources
 from infra.cli.chatting import Usage, flows_folder
 from infra.local.clients import Api
 from media_gateway.settings import Settings
+from media_gateway.telephony.call_price import MINUTES, call_price
 from media_gateway.telephony.call_rules import NotCallable, callable_number, checked_variables
 
 LOOK_S = 0.5
@@ -28,13 +29,6 @@ COLUMNS = {
     "other side": "caller_phone",
     "answered by": "answered_by",
 }
-MINUTES = 2
-PER_MINUTE = {"twilio": 0.014, "media_stream": 0.004}
-PER_CALL = {"machine_detection": 0.0075}
-"""Twilio's list prices in USD for the United States and Canada. Others differ; what you really pay is on its bill."""
-STT_PER_MINUTE = {"deepgram": 0.0077}
-TTS_PER_MINUTE = {"deepgram": 0.0135, "elevenlabs": 0.0225}
-"""For 450 characters spoken in a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +92,8 @@ def planned(settings: Settings, to: str, flow: str, variables: Mapping[str, Any]
 
 
 def _estimate(settings: Settings) -> dict[str, float]:
-    """For a call of `MINUTES`, without the language model (its price is its vendor's and its length's)."""
-    parts = {name: price * MINUTES for name, price in PER_MINUTE.items()} | PER_CALL
-    parts["stt"] = STT_PER_MINUTE.get(settings.callboard_stt, 0.0) * MINUTES
-    parts["tts"] = TTS_PER_MINUTE.get(settings.callboard_tts, 0.0) * MINUTES
-    return {name: round(price, 4) for name, price in parts.items()} | {"total": round(sum(parts.values()), 4)}
+    parts = call_price(settings.callboard_stt, settings.callboard_tts)
+    return parts | {"total": round(sum(parts.values()), 4)}
 
 
 def show_plan(console: Console, plan: Plan) -> None:

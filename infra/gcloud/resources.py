@@ -190,8 +190,11 @@ HELPERS = {
     "build": "builds and releases; may do nothing else",
 }
 
-INDEXES = {"calls": (("org", "ascending"), ("started_at", "descending"))}
-"""Only the list of calls sorts by one field and filters by another; every other query is served by single fields."""
+INDEXES = {
+    "calls": (("org", "ascending"), ("started_at", "descending")),
+    "campaigns": (("org", "ascending"), ("created_at", "descending")),
+}
+"""Only these lists sort by one field and filter by another; every other query is served by single fields."""
 
 ACK_S = 60
 """The applier answers within 50 s (functions/apply_call_event.py)."""

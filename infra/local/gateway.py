@@ -15,9 +15,10 @@ import structlog
 from infra.local.child import exit_with_parent
 from infra.local.demo_calls import DemoCalls
 from media_gateway import logs
-from media_gateway.app import Core, create_app
+from media_gateway.app import create_app
 from media_gateway.auth.login import DemoLogin
 from media_gateway.conversation.flow import FlowError
+from media_gateway.core import Core
 from media_gateway.providers.catalog import build_engines
 from media_gateway.server import DrainingServer, server
 from media_gateway.settings import SettingsError, load

@@ -95,16 +95,23 @@ class Outbound:
 
     async def place(self, request: Request, principal: Principal) -> Response:
         """`{to, flow, variables}` -> 202 `{call_id, status}`."""
-        twilio = self._twilio()
+        self._twilio()
         body = await read_json(request, CallBody)
         key = request.headers.get(KEY) or secrets.token_hex(16)
         if len(key) > LONGEST_KEY or not key.isprintable():
             raise ApiError(422, f"{KEY} must be 1 to {LONGEST_KEY} printable characters.")
-        wanted = self._intent(principal, key, body)
+        call = await self.call(body, org=principal.org, actor=principal.user, key=key)
+        return JSONResponse({"call_id": call.call_id, "status": call.status.value}, 202)
+
+    async def call(self, body: CallBody, *, org: str, actor: str, key: str) -> Call:
+        """The call that this key stands for, placed if it is new. Raises ApiError for one that may not or could not be
+        placed; 503 and 429 pass: ask again with the same key."""
+        twilio = self._twilio()
+        wanted = self._intent(org, actor, key, body)
         intent = await self.intents.get(wanted.intent_id)
         fresh = False
         if intent is None:
-            await self._permitted(principal.org, body)
+            await self._permitted(org, body)
             try:
                 intent, fresh = await self.intents.begin(wanted, self.clock())
             except TooManyToday as error:
@@ -113,8 +120,7 @@ class Outbound:
         if intent.request != wanted.request:
             fix = f"Send a new {KEY} with a new call."
             raise ApiError(422, f"This {KEY} belongs to another call.", code="key_reused", fix=fix)
-        call = await (self._dial(twilio, intent) if fresh else self._once_more(twilio, intent))
-        return JSONResponse({"call_id": call.call_id, "status": call.status.value}, 202)
+        return await (self._dial(twilio, intent) if fresh else self._once_more(twilio, intent))
 
     def _twilio(self) -> TwilioRest:
         if self.twilio is None:
@@ -124,17 +130,17 @@ class Outbound:
             )
         return self.twilio
 
-    def _intent(self, principal: Principal, key: str, body: CallBody) -> Intent:
+    def _intent(self, org: str, actor: str, key: str, body: CallBody) -> Intent:
         now = self.clock()
         asked = json.dumps([body.to, body.flow, body.variables], sort_keys=True)
         return Intent(
-            intent_id=intent_id(principal.org, key),
-            org=principal.org,
+            intent_id=intent_id(org, key),
+            org=org,
             to=body.to,
             flow=body.flow,
             variables=body.variables,
             request=digest(asked),
-            actor=principal.user,
+            actor=actor,
             created_at=iso(now),
             dialled_at=iso(now),
             expire_at=iso(now + self.retention),

@@ -1,4 +1,5 @@
-"""What a call came to, in one small document: `facts/{call_id}`, made from its head and its journal when it is over.
+"""What a call came to, in one small document, `calls/{call_id}/facts/numbers`, made from its head and journal when it
+is over.
 
 The numbers of a week and the search in words read these, never the journals. A document is made once and made anew
 only when the call has grown since (`seq`); whoever finds one missing makes it, so nothing depends on who was alive when
@@ -94,7 +95,7 @@ _FIELDS = tuple(one.name for one in fields(Facts))
 
 def path(call_id: str) -> str:
     """Where the facts of a call are kept."""
-    return f"facts/{call_id}"
+    return f"calls/{call_id}/facts/numbers"
 
 
 def facts_of(call: Call, events: Sequence[Event], zone: ZoneInfo) -> Facts:

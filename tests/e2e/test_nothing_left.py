@@ -14,7 +14,8 @@ from blockbuster import blockbuster_ctx
 from infra.simulators.config import PhoneConfig, new_sid
 from infra.simulators.phone import place_call
 from infra.simulators.scenario import AfterAssistant, Cut, HangUp, Over, Say, Scenario, Step
-from media_gateway.app import Core, Gateway, create_app
+from media_gateway.app import Gateway, create_app
+from media_gateway.core import Core
 from media_gateway.server import DrainingServer, server
 from media_gateway.settings import Settings, load
 from media_gateway.voice.ports import SessionFactory

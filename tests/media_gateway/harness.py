@@ -18,9 +18,10 @@ from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from media_gateway.app import Core, Gateway, create_app
+from media_gateway.app import Gateway, create_app
 from media_gateway.auth import Principal, Tokens
 from media_gateway.auth.login import DemoLogin
+from media_gateway.core import Core
 from media_gateway.dashboard.ports import DemoCall
 from media_gateway.server import DrainingServer, server
 from media_gateway.settings import Settings, load

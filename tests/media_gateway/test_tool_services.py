@@ -10,7 +10,7 @@ import pytest
 
 from infra.simulators.nhtsa_api import NhtsaApi
 from infra.simulators.twilio_api import ACCOUNT_SID, TwilioApi
-from media_gateway.app import Core
+from media_gateway.core import Core
 from media_gateway.settings import Settings, SettingsError, load
 from media_gateway.wiring import build_services
 from realtime.bus.port import Bus

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from media_gateway.app import Core
 from media_gateway.auth import Principal
+from media_gateway.core import Core
 from media_gateway.voice.ports import Line, Microphone, StartedStream
 from tests.media_gateway.harness import NotedSession, Running, closed, gateway, media, start
 

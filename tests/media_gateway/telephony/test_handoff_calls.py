@@ -18,7 +18,7 @@ from infra.simulators.config import Person, PhoneConfig
 from infra.simulators.phone import place_call
 from infra.simulators.report import CallReport, Entry
 from infra.simulators.scenario import parse_scenario
-from media_gateway.app import Core
+from media_gateway.core import Core
 from media_gateway.telephony.handoff import Person as Rung
 from media_gateway.voice.ports import Line, StartedStream
 from realtime.call import Call
