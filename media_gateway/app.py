@@ -35,6 +35,7 @@ from media_gateway.dashboard.api import Api
 from media_gateway.dashboard.audit import Audit
 from media_gateway.dashboard.commands import Commands
 from media_gateway.dashboard.connection import Connections
+from media_gateway.dashboard.do_not_call import DoNotCall
 from media_gateway.dashboard.erasing import Erasing
 from media_gateway.dashboard.export import Export
 from media_gateway.dashboard.listen import ListenSocket
@@ -269,6 +270,7 @@ def _dashboard_routes(
         *Export(journal=core.journal, guard=guard, blobs=core.blobs).routes(),
         *Numbers(ledger=ledger, guard=guard).routes(),
         *commands.routes(),
+        *DoNotCall(store=core.store, guard=guard).routes(),
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),
         *_erasing(core, guard).routes(),

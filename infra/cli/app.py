@@ -17,6 +17,7 @@ import typer
 
 from infra.cli.console import Json, err, out
 from infra.cli.deploy_verbs import deploy_app
+from infra.cli.do_not_call import do_not_call_app
 from infra.cli.erasing import erase
 from infra.cli.letters import letters_app
 from infra.cli.people import keys_app, users_app
@@ -34,6 +35,7 @@ reminders_app = typer.Typer(help="Tomorrow's appointments, and the calls about t
 app.add_typer(reminders_app, name="reminders")
 app.add_typer(users_app, name="users")
 app.add_typer(keys_app, name="keys")
+app.add_typer(do_not_call_app, name="do-not-call")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(deploy_app)
 app.command(name="erase")(erase)

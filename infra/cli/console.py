@@ -41,11 +41,12 @@ def attempted(work: Callable[[], T]) -> T:
     from realtime.blobs import BlobsUnavailable
     from realtime.bus.port import PublishFailed
     from realtime.dead_letters import NoLetter
+    from realtime.records.customers import NotANumber
     from realtime.stores.port import Conflict, StoreUnavailable
 
     try:
         return work()
-    except Invalid as problem:
+    except (Invalid, NotANumber) as problem:
         err.print(f"[red]{escape(str(problem))}[/]", soft_wrap=True)
         raise typer.Exit(2) from None
     except (

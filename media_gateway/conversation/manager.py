@@ -178,6 +178,8 @@ def _returned(turn: Turn, event: ToolReturned) -> Turn:
     if not awaited and event.name not in prompt.allowed_tools(turn) and (not event.ok or not prompt.told_to(turn)):
         return turn.at(turn.state.state, why=f"{event.name} was not asked for")
     spec = turn.flow.spec
+    if spec.callee and event.name == spec.callee.stop_tool:
+        return outbound.stopped(turn, event)
     if event.name == spec.second_fact.tool:
         return second_fact.checked(turn, event)
     if not event.ok and event.data.get("reason") == second_fact.NEEDED:

@@ -55,6 +55,28 @@ def about(turn: Turn) -> Turn:
     return turn.asking("help", spec.talk.help)
 
 
+def stop_wanted(turn: Turn, heard: Understood, name: str) -> Turn | None:
+    """They want no more calls: whoever it is, and whatever was asked. Done first, then confirmed, then goodbye."""
+    callee = turn.flow.spec.callee
+    if callee is None:
+        return None
+    turn = turn.at(State.EXECUTION, why=name, intent=name, asked=None).with_slots(outcome="do_not_call")
+    return turn if callee.stop_tool in turn.state.pending else turn.calling(callee.stop_tool, {})
+
+
+def stopped(turn: Turn, event: ToolReturned) -> Turn:
+    """The list was written, or it was not: then the team gets a message."""
+    callee, errands = turn.flow.spec.callee, turn.flow.spec.errands
+    if callee is None:
+        return turn
+    turn = turn.with_slots(outcome="do_not_call")
+    if event.ok:
+        return closed(turn, callee.stopped, "do not call")
+    text = "This number asked not to be called any more, and could not be put on the do-not-call list."
+    turn = closed(turn, callee.not_stopped, f"do not call: {event.data.get('reason')}")
+    return turn.calling(errands.message_tool, {"text": text})
+
+
 def answered(turn: Turn, heard: Understood, text: str, actions: Mapping[str, str]) -> Turn | None:
     """The answer to a question of ours; `actions` maps what was understood to the intents' names."""
     match turn.state.asked:

@@ -23,7 +23,14 @@ _OPEN = frozenset({State.GREETING, State.INTENT_DETECTION, State.SLOT_COLLECTION
 
 
 def allowed_tools(turn: Turn) -> tuple[str, ...]:
-    """What a model may ask for here: looking things up, and the one deed that was read back to the caller."""
+    """What a model may ask for here: looking things up, and the one deed that was read back to the caller. Whoever asks
+    not to be called again need not say so twice, whoever they are."""
+    spec = turn.flow.spec
+    stop = (spec.callee.stop_tool,) if spec.callee and spec.direction == "outbound" and not turn.state.ended else ()
+    return (*_in_talk(turn), *stop)
+
+
+def _in_talk(turn: Turn) -> tuple[str, ...]:
     spec, state = turn.flow.spec, turn.state
     if state.state not in _OPEN or not told_to(turn):
         return LEAVING if state.state is State.CLOSING and not state.ended else ()

@@ -59,12 +59,18 @@ def _rules(turn: Turn, text: str) -> tuple[Rule, ...]:
     def remarked(turn: Turn, heard: Understood) -> Turn | None:
         return driver.remarked(turn, heard, text, _actions(turn, heard))
 
-    first: tuple[Rule, ...] = (dictated, escalation, _under_way, _repeat, called)
+    first: tuple[Rule, ...] = (_stop, dictated, escalation, _under_way, _repeat, called)
     if turn.flow.spec.direction == "outbound" and not turn.memory.get("person"):
         return (*first, _told, _aside)  # it is not known yet who listens
     if turn.flow.spec.purpose == "driver_check":
         return (*first, remarked, _answered, _told, _aside)
     return (*first, wished, _answered, _told, _booked, _aside)
+
+
+def _stop(turn: Turn, heard: Understood) -> Turn | None:
+    """Nobody who wants no more calls is asked anything else."""
+    name = _action(turn, heard, "stop_calling")
+    return outbound.stop_wanted(turn, heard, name) if name and turn.flow.spec.direction == "outbound" else None
 
 
 _URGENCY = (EscalationReason.EMERGENCY, EscalationReason.MANAGER_REQUEST, EscalationReason.COMPLAINT)

@@ -92,6 +92,7 @@ class Service(Part):
 Action = Literal[
     "book", "move", "cancel", "upcoming", "answer", "escalate", "message", "vin", "text_me",  # what callers want
     "affirm", "deny", "repeat", "abandon", "goodbye", "done", "hello",  # what people say
+    "stop_calling",
     "right_person", "wrong_person", "voicemail", "happy", "acknowledge", "dispute", "explain",  # when we call
 ]  # fmt: skip
 

@@ -95,6 +95,10 @@ class Callee(Part):
 
     ask: Line
     wrong_person: Line
+    stopped: Line = "All right. I have taken your number off our list, and we will not call it again. Goodbye."
+    not_stopped: Line = "I am sorry, I could not note that just now. I will see to it that our team does. Goodbye."
+    """When the list could not be written; a message for the team is tried then."""
+    stop_tool: Key = "stop_calling"
 
 
 class Reminder(Part):

@@ -41,6 +41,7 @@ _BODIES: Mapping[str, Mapping[str, str | Mapping[str, Any]]] = {
     },
     "/api/v1/erase": {"phone": {"type": "string", "description": "E.164, like +14155550123"}},
     "/api/v1/keys": {"label": {"type": "string", "minLength": 1, "maxLength": 64}, "role": _ROLE},
+    "/api/v1/do-not-call": {"phone": "string"},
     "/auth/login": {"username": "string", "password": "string"},
     "/auth/demo": {"code": "string"},
     "/api/v1/demo/say": {"call_id": "string", "text": "string"},

@@ -172,3 +172,54 @@ def test_keys_answer_yes_and_no_here_too() -> None:
     remind("#1", "#1", book=book)
     assert book.ran == [("confirm_appointment", {"appointment_id": "a9"})]
     assert talk("driver_check", "#1", "#1", variables=MIKE)[-1]["slots"] == {"item_1": "acknowledged"}
+
+
+STOP = [
+    "stop calling me",
+    "please take me off your list",
+    "don't call me again",
+    "remove my number from your list please",
+    "put this number on the do not call list",
+    "no more calls please",
+    "yes but do not ever call here again",
+]
+
+
+@pytest.mark.parametrize("flow", OUTBOUND)
+@pytest.mark.parametrize("said", STOP)
+def test_whoever_wants_no_more_calls_gets_none(flow: str, said: str) -> None:
+    """Before it is known who they are; done first, then confirmed, then goodbye."""
+    book = Book()
+    last = talk(flow, said, book=book, variables=MIKE if flow == "driver_check" else JOHN)[-1]
+    assert book.ran == [("stop_calling", {})]
+    assert last["ended"]
+    assert last["slots"]["outcome"] == "do_not_call"
+    assert "will not call it again" in last["say"]
+
+
+def test_in_the_middle_of_the_talk_too() -> None:
+    book = Book()
+    last = remind("yes", "stop calling me", book=book)[-1]
+    assert [name for name, _ in book.ran] == ["stop_calling"]
+    assert last["ended"]
+
+
+def test_where_the_list_cannot_be_written_the_team_gets_a_message() -> None:
+    book = Book(fails=1)
+    last = remind("stop calling me", book=book)[-1]
+    assert [name for name, _ in book.ran] == ["stop_calling", "take_message"]
+    assert last["ended"]
+    assert "could not note that" in last["say"]
+
+
+@pytest.mark.parametrize("said", ["stop", "call me again tomorrow", "take it off my list of things to do"])
+def test_what_only_sounds_like_it_stops_nothing(said: str) -> None:
+    book = Book()
+    remind(said, book=book)
+    assert ("stop_calling", {}) not in book.ran
+
+
+def test_a_caller_of_ours_is_not_taken_at_that_word() -> None:
+    book = Book()
+    talk("inbound_new", "stop calling me", book=book)
+    assert ("stop_calling", {}) not in book.ran
