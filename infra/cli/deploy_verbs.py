@@ -173,6 +173,63 @@ def cost(
     raise typer.Exit(deploying.guarded(err, lambda: deploying.show_cost(out, profile, given, as_json=as_json)))
 
 
+@deploy_app.command()
+def wire(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    public_url: PublicUrl = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Point the Twilio number and ElevenLabs' webhook at the system, and read both back."""
+    from infra.cli import deploying, wiring
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env, public_url=public_url)
+    raise typer.Exit(deploying.guarded(err, lambda: wiring.run_wire(err, where, dry_run=dry_run)))
+
+
+@deploy_app.command()
+def down(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    keep_data: Annotated[bool, typer.Option("--keep-data", help="Calls, customers, files and keys stay.")] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Nothing stays. There is no way back.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Take the system away."""
+    from infra.cli import deploying, wiring
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env)
+
+    def work() -> int:
+        return wiring.run_down(
+            err, where, keep_data=keep_data, everything=everything, yes=yes, dry_run=dry_run, ask=typer.prompt
+        )
+
+    raise typer.Exit(deploying.guarded(err, work))
+
+
+@deploy_app.command()
+def doctor(
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    online: Annotated[bool, typer.Option("--online", help="Ask Twilio and the other vendors too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What is ready on this machine and in the project, and the exact fix for what is not. Changes nothing."""
+    from infra.cli import deploying
+    from infra.doctor.report import run_doctor
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env)
+    raise typer.Exit(deploying.guarded(err, lambda: run_doctor(out, where, online=online, as_json=as_json)))
+
+
 @deploy_app.command(name="smoke")
 def smoke_test(
     url: Annotated[str, typer.Argument(help="The address to try, such as that of a revision's tag.")],

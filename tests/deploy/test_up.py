@@ -8,6 +8,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,22 @@ from infra.gcloud import images
 from infra.gcloud.place import Place
 from infra.gcloud.resources import SECRETS
 from infra.gcloud.up import Plan
-from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Cloud
-from tests.deploy.fake_google.ready import ENVIRON, ready
+from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Cloud, Fault
+from tests.deploy.fake_google.ready import ENVIRON, Died, ready
 from tests.deploy.rules import RULES, broken
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("gcloud")]
+
+
+TROUBLES = (
+    Fault("pubsub", "PUT", "/topics/callboard-events$", 503, "UNAVAILABLE", 1),
+    Fault("secretmanager", "POST", "/secrets$", 429, "RESOURCE_EXHAUSTED", 1),
+    # done, and the answer lost: the second attempt finds it there
+    Fault("iam", "POST", "/serviceAccounts$", 503, "UNAVAILABLE", 1, done_first=True),
+    Fault("cloudresourcemanager", "POST", ":setIamPolicy$", 409, "ABORTED", 1),
+    Fault("run", "POST", "/services$", 500, "INTERNAL", 1),
+)
+"""What befalls the first run, which dies in the middle besides."""
 
 
 @dataclass
@@ -42,7 +54,13 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with ready(tmp_path_factory.mktemp("cloud")) as here, pytest.MonkeyPatch.context() as patch:
+        here.cloud.faults = list(TROUBLES)
+        here.calls_left = 70
+        with pytest.raises(Died):
+            here.up()
+        here.calls_left = -1
         made = here.up()
+        assert [fault.path for fault in here.cloud.faults if fault.times] == []
         first, smoked = _copy(here.cloud), list(here.smoked)
         before = len(here.cloud.writes)
         again = here.plan()
@@ -76,11 +94,45 @@ def _copy(cloud: Cloud) -> Cloud:
 
 
 def test_from_nothing_to_everything(story: Story) -> None:
-    assert len(story.made) > 100
+    """In two runs, the first of which died, and in spite of everything in TROUBLES."""
+    assert 50 < len(story.made) < 110
     assert broken(story.first, story.place) == {}
     assert story.first.things["budget"]
     (build,) = story.first.things["build"].values()
     assert build["options"]["logging"] == "CLOUD_LOGGING_ONLY"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("calls", [5, 30, 66, 100, 140, 165])
+def test_it_may_die_anywhere(tmp_path: Path, calls: int) -> None:
+    with ready(tmp_path) as here:
+        here.calls_left = calls
+        with pytest.raises(Died):
+            here.up()
+        here.calls_left = -1
+        here.up()
+        todo = here.plan()
+        assert todo.empty
+        assert broken(here.cloud, todo.place) == {}
+
+
+@pytest.mark.long
+def test_large_with_a_second_system_beside_it(tmp_path: Path) -> None:
+    with ready(tmp_path) as here:
+        here.up(here.place("prod"))
+        todo = here.plan(here.place("prod"))
+        assert todo.empty
+        assert broken(here.cloud, todo.place) == {}
+        writes = len(here.cloud.writes)
+        services = set(here.cloud.things["service"])
+        here.up(here.place("dev", env="staging"))
+        assert len(here.cloud.writes) > writes
+        assert here.plan(here.place("prod")).empty
+        assert here.plan(here.place("dev", env="staging")).empty
+        added = set(here.cloud.things["service"]) - services
+        assert all(name.startswith("callboard-staging-") for name in added)
+        assert set(here.cloud.things["database"]) == {"(default)", "callboard-staging"}
+        assert "callboard-staging-events" in here.cloud.things["topic"]
 
 
 def test_the_second_run_changes_nothing(story: Story) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.gcloud.gcloud import Gcloud
+from infra.gcloud.gcloud import Gcloud, Result
 from infra.gcloud.place import Place, place
 from infra.gcloud.up import Plan, Up, make_plan
 from tests import conftest
@@ -29,6 +29,10 @@ ENVIRON: Mapping[str, str] = {
 }
 
 
+class Died(BaseException):
+    """The process is gone: nothing after it is done, and nothing is tidied up."""
+
+
 @dataclass
 class Ground:
     """`lines` is what was told to the person at the terminal."""
@@ -42,9 +46,18 @@ class Ground:
     wrong: list[str] = field(default_factory=list)
     """What the smoke test finds."""
 
+    calls_left: int = -1
+    """After so many calls of gcloud the deployer's machine dies; never when negative."""
+
+    def call(self, arguments: Sequence[str], stdin: str | None, seconds: float) -> Result:
+        if self.calls_left == 0:
+            raise Died
+        self.calls_left -= 1
+        return self.warm(arguments, stdin, seconds)
+
     @property
     def gcloud(self) -> Gcloud:
-        return Gcloud(PROJECT, self.warm, sleep=lambda _s: None, told=self.lines.append, attempts=3)
+        return Gcloud(PROJECT, self.call, sleep=lambda _s: None, told=self.lines.append, attempts=3)
 
     def place(self, profile: str = "small", **more: Any) -> Place:
         return place(PROJECT, REGION, profile, **{"alert_email": "ops@example.com", "budget": 50, **more})

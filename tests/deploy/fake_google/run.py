@@ -177,3 +177,9 @@ def _check_traffic(cloud: Cloud, traffic: list[Json], revision: str, service: st
             raise _invalid(f"Revision {name} of {service} was not found")
         if "tag" in share and not _TAG.fullmatch(share["tag"]):
             raise _invalid("spec.traffic.tag")
+
+
+@route(RUN, "GET", r"/v1/projects/(?P<project>[^/]+)/locations", api="")
+def list_regions(_request: Request) -> Json:
+    names = ("europe-west1", "us-central1")
+    return {"locations": [{"name": f"projects/{PROJECT}/locations/{name}", "locationId": name} for name in names]}

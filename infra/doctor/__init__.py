@@ -1,0 +1,1 @@
+"""Is everything there that a deployment needs? Each check has an exact fix; nothing is changed."""
