@@ -32,13 +32,14 @@ pytestmark = pytest.mark.anyio
 
 MODEL, STAND_IN = "gpt-6-luna", "gpt-5.4-mini"
 ROUTER = Router()
-QUICK = MindPatience(first_word=0.8, between=0.4, pause=(0.0, 0.01))
+EASY = MindPatience(first_word=6.0, between=1.0, pause=(0.0, 0.01))
+QUICK = MindPatience(first_word=0.6, between=0.6, pause=(0.0, 0.01))
 LINE = "It is forty-nine dollars. Shall I book that for you?"
 
 
 @asynccontextmanager
 async def minded(
-    *models: str, key: str = API_KEY, patience: MindPatience = QUICK, **more: Any
+    *models: str, key: str = API_KEY, patience: MindPatience = EASY, **more: Any
 ) -> AsyncIterator[tuple[OpenAiApi, OpenAiMind]]:
     async with OpenAiApi(**more).serving() as api:
         options = MindOptions(api_key=key, base_url=api.url, models=models or (MODEL,), patience=patience)
@@ -222,7 +223,8 @@ BEFORE = [
 
 @pytest.mark.parametrize(("fault", "kind"), BEFORE)
 async def test_before_the_first_word_a_second_model_stands_in(fault: Fault, kind: str) -> None:
-    async with minded(MODEL, STAND_IN) as (api, mind):
+    hung = MindPatience(first_word=2.5, share=0.3, pause=(0.0, 0.01))
+    async with minded(MODEL, STAND_IN, patience=hung if kind == "timeout" else EASY) as (api, mind):
         api.faults_of[MODEL] = Faults(*[fault] * 9)
         items = await all_of(mind)
         assert said(items) == LINE
@@ -232,7 +234,7 @@ async def test_before_the_first_word_a_second_model_stands_in(fault: Fault, kind
 
 @pytest.mark.parametrize(("fault", "kind"), BEFORE)
 async def test_with_no_other_model_the_fault_is_told_in_time(fault: Fault, kind: str) -> None:
-    async with minded() as (api, mind):
+    async with minded(patience=QUICK if kind in ("timeout", "busy") else EASY) as (api, mind):
         api.faults.add(*[fault] * 9)
         began = asyncio.get_running_loop().time()
         with pytest.raises(ProviderFault) as raised:
@@ -251,7 +253,7 @@ async def test_one_more_try_mends_what_was_short(fault: Fault) -> None:
 
 
 async def test_who_is_told_to_come_back_later_does_not_come_at_once() -> None:
-    async with minded() as (api, mind):
+    async with minded(patience=QUICK) as (api, mind):
         api.faults.add(Fault(kind=Kind.BUSY))
         with pytest.raises(ProviderFault, match="429"):  # Retry-After is a second, and there is less time than that
             await all_of(mind)
@@ -316,7 +318,7 @@ async def test_a_model_that_will_not_answer(reply: Reply, detail: str) -> None:
 async def test_a_service_that_keeps_failing_is_left_alone_for_a_while() -> None:
     now = 0.0
     async with OpenAiApi().serving() as api:
-        options = MindOptions(api_key=API_KEY, base_url=api.url, models=(MODEL,), patience=QUICK)
+        options = MindOptions(api_key=API_KEY, base_url=api.url, models=(MODEL,), patience=EASY)
         mind = OpenAiMind(options, now=lambda: now)
         api.faults.add(*[Fault(kind=Kind.ERROR, code=500)] * 4)
         for _ in range(5):
@@ -358,7 +360,7 @@ async def test_a_service_that_cannot_be_reached_does_not_stop_the_start() -> Non
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-        mind = OpenAiMind(MindOptions(api_key=API_KEY, base_url=url, models=(MODEL,), patience=QUICK))
+        mind = OpenAiMind(MindOptions(api_key=API_KEY, base_url=url, models=(MODEL,), patience=EASY))
         await mind.warm()
         with pytest.raises(ProviderFault) as raised:
             await all_of(mind)

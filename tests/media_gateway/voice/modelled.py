@@ -18,7 +18,8 @@ from realtime.records.demo import seed
 from tests.media_gateway.conversation.calls import changed
 from tests.media_gateway.voice.stage import Stage, call
 
-PATIENCE = MindPatience(first_word=0.6, between=0.3, pause=(0.0, 0.01))
+PATIENCE = MindPatience(first_word=3.0, between=2.0, pause=(0.0, 0.01))
+QUICK = MindPatience(first_word=0.6, between=0.3, pause=(0.0, 0.01))
 MODELS = ("gpt-6-luna",)
 
 
@@ -54,15 +55,17 @@ class Modelled:
 
 
 @asynccontextmanager
-async def modelled(path: Path, flow: str = "inbound_new", models: tuple[str, ...] = MODELS) -> AsyncIterator[Modelled]:
+async def modelled(
+    path: Path, flow: str = "inbound_new", models: tuple[str, ...] = MODELS, patience: MindPatience = PATIENCE
+) -> AsyncIterator[Modelled]:
     """A call that was greeted."""
     async with OpenAiApi().serving() as api, call(path) as stage:
         await seed(stage.store)
         router = Router()
         desk = Desk(changed(flow, closed_days=[]), Manager(changed(flow, closed_days=[])), frozenset(router.names))
-        mind = Mind(MindOptions(api_key=API_KEY, base_url=api.url, models=models, patience=PATIENCE))
+        mind = Mind(MindOptions(api_key=API_KEY, base_url=api.url, models=models, patience=patience))
         stage.manager, stage.tools, stage.mind = cast(Any, desk), cast(Any, router), cast(Any, mind)
-        stage.patience = replace(stage.patience, first_word=1.0)
+        stage.patience = replace(stage.patience, first_word=3.5)
         stage.begin()
         try:
             await stage.greeted()

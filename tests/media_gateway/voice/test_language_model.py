@@ -10,7 +10,7 @@ import pytest
 from infra.simulators.openai_reply import Call, Reply
 from infra.simulators.vendor_faults import Fault, Faults, Kind
 from realtime.events import EventType
-from tests.media_gateway.voice.modelled import MODELS, Modelled, modelled
+from tests.media_gateway.voice.modelled import MODELS, PATIENCE, QUICK, Modelled, modelled
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ MOMENTS = {"before the first word": 0, "after the role": 1, "in the middle of th
 
 @pytest.mark.parametrize("after", MOMENTS.values(), ids=MOMENTS)
 async def test_every_fault_at_every_moment_of_the_words(tmp_path: Path, after: int) -> None:
-    async with modelled(tmp_path) as call:
+    async with modelled(tmp_path, patience=QUICK) as call:
         for kind in ALWAYS if after else (*BEFORE, *ALWAYS):
             count = len(await call.faults())
             call.api.faults.clear()
@@ -88,7 +88,7 @@ async def test_every_fault_at_every_moment_of_the_words(tmp_path: Path, after: i
 
 @pytest.mark.parametrize("kind", [Kind.CUT, Kind.CLOSE, Kind.GARBAGE, Kind.ERROR, Kind.HUNG])
 async def test_a_tool_call_that_breaks_off_is_not_done(tmp_path: Path, kind: Kind) -> None:
-    async with modelled(tmp_path) as call:
+    async with modelled(tmp_path, patience=QUICK if kind is Kind.HUNG else PATIENCE) as call:
         call.api.say(Reply(calls=(Call(name="transfer_to_human", arguments={"reason": "other"}),)))
         call.api.faults.add(Fault(kind=kind, after_messages=3))
         answer = await call.said("what are your hours")
