@@ -15,6 +15,12 @@ from tests.browser.stub import CALL, CODE, Stub, serving, token
 from tests.conftest import require
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+LINES = (
+    "I need an oil change tomorrow at two", "My brakes make a noise when I stop", "What time do you close today?",
+    "Can I move my appointment to Friday?", "I want to speak to a manager, please", "How much is a tire rotation?",
+    "Do you check batteries?", "Yes, nine in the morning is fine", "It is the blue one, the pickup", "No, that is all",
+)  # fmt: skip
+STATES = ("slot_collection", "intent_detection", "confirmation", "execution", "slot_collection")
 REFUSED = "Failed to load resource"
 
 
@@ -37,7 +43,9 @@ def calls(stub: Stub, count: int) -> list[str]:
     for number, name in enumerate(names):
         stub.call(name, f"+1500555{1000 + number}")
         stub.emit("call_status", call=name, status="in_progress", call_end_time=None, reason=None)
-        stub.emit("final_transcript", call=name, turn=1, speaker="user", text=f"This is caller {number}", confidence=1)
+        stub.emit("final_transcript", call=name, turn=1, speaker="user", text=LINES[number % 10], confidence=1)
+        state = STATES[number % 5]
+        stub.emit("state_changed", call=name, turn=1, state=state, intent="book_service", slots={}, why="", input={})
     return names
 
 
@@ -60,8 +68,8 @@ def test_a_minute_with_ten_running_calls(dashboard: Dashboard, stub: Stub) -> No
     page = dashboard.page
     expect(page.get_by_role("heading", name="10 calls running")).to_be_visible()
     expect(page.locator("a.tile")).to_have_count(10)
-    expect(page.locator("a.tile").first).to_contain_text("This is caller")  # it has a past though nobody watched
-    stub.emit("escalation", call=names[4], turn=1, reason="asked_for_person")
+    expect(page.locator(f'a.tile[data-call="{names[0]}"]')).to_contain_text(LINES[0])  # a past, though nobody watched
+    stub.emit("escalation", call=names[4], turn=1, reason="manager_request")
     expect(page.locator("a.tile").first).to_have_attribute("data-call", names[4])
     expect(page.locator("a.tile").first).to_contain_text("Asked for a person")
     expect(page.get_by_text("1 needs somebody")).to_be_visible()
@@ -75,7 +83,7 @@ def test_a_minute_with_ten_running_calls(dashboard: Dashboard, stub: Stub) -> No
     stub.emit("partial_transcript", call=names[4], turn=2, text="A person please")
     page.locator("a.tile").first.click()
     expect(dashboard.ghosts()).to_contain_text("A person please")
-    expect(dashboard.bubbles("user").locator(".words")).to_have_text("This is caller 4")
+    expect(dashboard.bubbles("user").locator(".words")).to_have_text(LINES[4])
     page.get_by_role("button", name="Whisper").click()
     page.get_by_label("Only the assistant hears").fill("Offer a call back")
     page.keyboard.press("Enter")
@@ -273,17 +281,25 @@ def test_axe_finds_nothing_where_supervisors_work(
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
         names = calls(stub, 10)
-        stub.emit("escalation", call=names[4], turn=1, reason="asked_for_person")
+        stub.emit("escalation", call=names[4], turn=1, reason="manager_request")
         stub.emit("provider_fault", call=names[6], stage="hearing", provider="x", kind="timeout", detail="")
-        for number in range(3):
-            stub.emit("metrics_updated", call=names[1], turn=number, stages={"thinking": 700 * number}, tokens={})
+        for number, name in enumerate(names):
+            waited = 300 + 260 * number
+            stub.emit("metrics_updated", call=name, turn=1, stages={"thinking": waited}, tokens={})
         dashboard.login(CODE)
         expect(page.locator("a.tile")).to_have_count(10)
         expect(page.locator("a.tile").first).to_contain_text("Asked for a person")
         look("board")
         page.locator("a.tile").first.click()
         asked: Any = {"command_id": "r1", "kind": "approval", "actor": "session", "ok": None, "detail": "asked"}
-        stub.emit("command", call=names[4], **asked, tool="cancel_appointment", arguments={"id": "apt_1"}, until="")
+        stub.emit(
+            "command",
+            call=names[4],
+            **asked,
+            tool="cancel_appointment",
+            arguments={"appointment_id": "apt_7H2K"},
+            until="",
+        )
         expect(page.get_by_role("group", name="Approval of Cancel appointment")).to_be_visible()
         page.get_by_role("button", name="Whisper").click()
         look("step-in")
