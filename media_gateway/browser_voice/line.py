@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from media_gateway.browser_voice.sound import Up
+from media_gateway.pcm import Up
 
 PIECE = 800
 """Bytes of mu-law that are made to 16 kHz and sent at once: a tenth of a second, well under a millisecond of work."""

@@ -21,9 +21,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.browser_voice.line import BrowserLine
 from media_gateway.browser_voice.opening import Refused, Wish, complete, open_call
-from media_gateway.browser_voice.sound import Down
 from media_gateway.dashboard.connection import BAD_MESSAGE, TOO_LATE, TOO_MANY, TOO_SLOW, Connection, Connections
 from media_gateway.dashboard.sockets import GlobalEncoder
+from media_gateway.pcm import Down
 from media_gateway.rate import Bucket
 from media_gateway.voice.ports import Session, SessionFactory
 from realtime.call import Call

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from media_gateway.dashboard.connection import BAD_MESSAGE, Connection, Connections
 from media_gateway.dashboard.listen import UNKNOWN_CALL, stream
 from media_gateway.dashboard.ports import LiveMicrophone, LiveSessions
-from media_gateway.dashboard.sound import Narrow
+from media_gateway.pcm import Down
 from realtime.journal import Journal
 
 NOT_ALLOWED, NOT_YOURS, RELEASED = 4403, 4409, 1000
@@ -54,7 +54,7 @@ class TakeoverSocket:
                 await peer.close(NOT_YOURS, "take the call over first, and once")
                 return
             _log.info("taken_over", call_id=call.call_id, user=peer.principal.user)
-            convert = Narrow().feed if format_ == "pcm16" else bytes
+            convert = Down().feed if format_ == "pcm16" else bytes
             try:
                 async with asyncio.TaskGroup() as group:
                     sound = group.create_task(stream(peer, session, side=_CALLER))

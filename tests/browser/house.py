@@ -147,7 +147,8 @@ def living(folder: Path, port: int = 0) -> Iterator[House]:
     mind = Mind()
     mind.open.set()
     engines = Engines(ears=Ears(lines), mind=mind, voice=Slow())
-    settings = load(environ(folder, PUBLIC_BASE_URL=f"http://127.0.0.1:{bound}", LOG_LEVEL="WARNING"), dev=False)
+    more = {"PUBLIC_BASE_URL": f"http://127.0.0.1:{bound}", "LOG_LEVEL": "WARNING", "CALLBOARD_MAX_LAG_MS": "0"}
+    settings = load(environ(folder, **more), dev=False)
     app = create_app(settings, build_sessions=wiring.build_sessions)
     running: DrainingServer = server(app, settings, host="127.0.0.1", port=bound)
     thread = threading.Thread(target=lambda: asyncio.run(running._serve()), name="house")

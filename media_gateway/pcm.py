@@ -1,5 +1,5 @@
-"""Between a browser's sound (16 kHz, signed 16 bit, little endian) and a call's (8 kHz mu-law). Pure Python: the
-gateway carries no numeric library, and a phone call's sound never comes here.
+"""Between a browser microphone's sound (16 kHz, signed 16 bit, little endian) and a call's (8 kHz mu-law). Pure
+Python: the gateway carries no numeric library, and a phone call's sound never comes here.
 
 Down by a half-band filter (what a telephone cannot carry does not come back as an alias: from 5 kHz on it is down by
 more than 40 dB); up by a cubic between the samples.
@@ -62,12 +62,14 @@ class Down:
 
     def __init__(self) -> None:
         self._kept = array("h", bytes(2 * 2 * _REACH))
+        self._half = b""
 
     def feed(self, pcm: bytes) -> bytes:
-        """Any even number of bytes; half as many samples, within one. Raises ValueError on half a sample."""
-        if len(pcm) % 2:
-            raise ValueError("half a sample")
-        samples = self._kept + _native(array("h", pcm))
+        """Any number of bytes; half as many samples, within one. Half a sample waits for its other half."""
+        pcm = self._half + pcm
+        whole = len(pcm) & ~1
+        self._half = pcm[whole:]
+        samples = self._kept + _native(array("h", pcm[:whole]))
         count = (len(samples) - 2 * _REACH + 1) // 2
         self._kept = samples[2 * count :]
         middle, (a, b, c, d, e, f, g, h) = _taps()
