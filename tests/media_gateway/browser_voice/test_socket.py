@@ -25,7 +25,7 @@ ANA = Principal("ana", "default", "operator")
 FRAME = b"\x00\x10" * 320
 
 
-def gateway(tmp_path: Path, **env: str) -> AbstractAsyncContextManager[Running]:
+def gateway(tmp_path: Path, **env: Any) -> AbstractAsyncContextManager[Running]:
     """However busy this machine is, it takes calls."""
     return harness.gateway(tmp_path, CALLBOARD_MAX_LAG_MS="0", **env)
 
