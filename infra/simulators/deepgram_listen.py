@@ -20,7 +20,7 @@ from infra.simulators.deepgram_listen_rules import Wrong, check_query
 from infra.simulators.deepgram_listen_talk import Stream, StreamV1, StreamV2
 from infra.simulators.deepgram_listen_words import Nobody, Script, Source
 from infra.simulators.vendor_faults import Faults
-from infra.simulators.vendor_socket import Refusal, Talk, VendorSocket
+from infra.simulators.vendor_socket import Enter, Refusal, Talk, VendorSocket
 
 API_KEY = "dg_simulated"
 
@@ -60,13 +60,16 @@ class DeepgramListen:
         self._keep_audio = keep_audio
 
     @asynccontextmanager
-    async def serving(self, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[DeepgramListen]:
-        """Listens; `url` is then what DEEPGRAM_BASE_URL should be."""
+    async def serving(
+        self, port: int = 0, host: str = "127.0.0.1", *, enter: Enter | None = None
+    ) -> AsyncIterator[DeepgramListen]:
+        """Listens; `url` is then what DEEPGRAM_BASE_URL should be. `enter` decides who talks, where others share the
+        origin."""
         sockets: list[VendorSocket] = []
 
         def made() -> VendorSocket:
             self.connections += 1
-            socket = VendorSocket(self._enter, self.faults, _refused, self._latency_ms)
+            socket = VendorSocket(enter or self.enter, self.faults, _refused, self._latency_ms)
             sockets.append(socket)
             return socket
 
@@ -80,7 +83,8 @@ class DeepgramListen:
                 socket.cut()
             await server.wait_closed()
 
-    def _enter(self, request: Request, socket: VendorSocket) -> Talk | Refusal:
+    def enter(self, request: Request, socket: VendorSocket) -> Talk | Refusal:
+        """Who talks on a connection with this request."""
         self.paths.append(request.path)
         scheme, _, key = (request.headers.get("Authorization") or "").partition(" ")
         if scheme.lower() not in ("token", "bearer") or key != self._key:

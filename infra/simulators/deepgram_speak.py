@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
 from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
@@ -24,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 from infra.simulators.speech_sound import speak
 from infra.simulators.vendor_faults import Faults
 from infra.simulators.vendor_server import Gone, Wire, listening, not_found, on_wire
+from infra.simulators.vendor_socket import Refusal
 
 API_KEY = "dg_simulated"
 PATH = "/v1/speak"
@@ -42,7 +44,7 @@ _RATES: Mapping[str, Sequence[str]] = {
 }
 _KNOWN = frozenset({"model", "encoding", "sample_rate", "speed", "mip_opt_out", "tag", "container"})
 _MODEL = re.compile(r"aura(-2)?-[a-z]+-[a-z]{2}")
-_ERROR = json.dumps({"type": "Error", "code": "NET-0000", "description": "Internal server error."})
+ERROR = json.dumps({"type": "Error", "code": "NET-0000", "description": "Internal server error."})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class DeepgramSpeak:
         if scope["type"] != "websocket" or scope["path"] != PATH:
             await not_found(scope, receive, send)
             return
-        wire = Wire(scope, receive, send, self.faults.take(), _ERROR)
+        wire = Wire(scope, receive, send, self.faults.take(), ERROR)
         await on_wire(wire, self._serve)
 
     @asynccontextmanager
@@ -84,16 +86,20 @@ class DeepgramSpeak:
             yield self
 
     async def _serve(self, wire: Wire) -> None:
-        request_id = str(uuid4())
-        await self._door(wire, request_id)
+        refusal = self.door(wire)
+        if refusal:
+            await wire.refuse(refusal.status, refusal.body.encode(), refusal.headers)
         await wire.accept()
+        await self.session(wire)
+
+    async def session(self, wire: Line) -> None:
+        """One connection whose handshake is over. Raises Gone at its end."""
         self.open += 1
         self.most = max(self.most, self.open)
         session = _Session(self, wire)
         speaker = asyncio.create_task(session.speak_all())
         try:
-            model = dict(wire.query).get("model", "aura-asteria-en")
-            await wire.send(_metadata(request_id, model))
+            await wire.send(_metadata(str(uuid4()), dict(wire.query).get("model", "aura-asteria-en")))
             async with asyncio.timeout(SESSION_S):
                 await session.listen()
         except TimeoutError:
@@ -103,11 +109,11 @@ class DeepgramSpeak:
             speaker.cancel()
             await asyncio.wait({speaker})
 
-    async def _door(self, wire: Wire, request_id: str) -> None:
-        headers = {"dg-request-id": request_id}
+    def door(self, wire: Asked) -> Refusal | None:
+        """Why this request is refused, if it is."""
         scheme, _, key = wire.headers.get("authorization", "").partition(" ")
         if scheme.lower() not in ("token", "bearer") or key != self.key:
-            await wire.refuse(401, _refusal("INVALID_AUTH", "Invalid credentials.", request_id), headers)
+            return _refusal(401, "INVALID_AUTH", "Invalid credentials.")
         asked = dict(wire.query)
         encoding = asked.get("encoding", "linear16")
         wrong = next((name for name in asked if name not in _KNOWN), None)
@@ -119,15 +125,33 @@ class DeepgramSpeak:
             wrong = "sample_rate"
         elif asked.get("container", "none") != "none":
             wrong = "container"
-        if wrong:
-            headers["dg-error"] = f"Bad Request: {wrong}"
-            await wire.refuse(400, _refusal("INVALID_QUERY_PARAMETER", f"Invalid {wrong}.", request_id), headers)
+        return _refusal(400, "INVALID_QUERY_PARAMETER", f"Invalid {wrong}.") if wrong else None
+
+
+class Asked(Protocol):
+    """A request for a connection."""
+
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+
+
+class Line(Asked, Protocol):
+    """A connection, from the vendor's side (`vendor_server.Wire`, or what looks like it)."""
+
+    @property
+    def empty(self) -> bool: ...
+
+    async def receive(self) -> str | bytes: ...
+
+    async def send(self, message: str | bytes) -> None: ...
+
+    async def close(self, code: int = 1000, reason: str = "") -> NoReturn: ...
 
 
 class _Session:
     """One connection: what was said to it, and what it still has to say."""
 
-    def __init__(self, owner: DeepgramSpeak, wire: Wire) -> None:
+    def __init__(self, owner: DeepgramSpeak, wire: Line) -> None:
         self._owner = owner
         self._wire = wire
         self._text = ""
@@ -243,8 +267,10 @@ def _metadata(request_id: str, model: str) -> str:
     )
 
 
-def _refusal(code: str, message: str, request_id: str) -> bytes:
-    return json.dumps({"err_code": code, "err_msg": message, "request_id": request_id}).encode()
+def _refusal(status: int, code: str, message: str) -> Refusal:
+    request_id = str(uuid4())
+    body = json.dumps({"err_code": code, "err_msg": message, "request_id": request_id})
+    return Refusal(status, body, {"dg-error": message, "dg-request-id": request_id})
 
 
 async def _main(port: int) -> None:

@@ -146,10 +146,13 @@ class LinkedSpeaking:
         self._arm()
 
     def _arm(self) -> None:
-        self._disarm()
+        """A timer that is early is left to find that out by itself: sound comes often, and moves what is due on."""
         now = time.monotonic()
         wakes = None if self._over else self._machine.wakes_at(now)
-        if wakes is not None and wakes != float("inf"):
+        if wakes is None or wakes == float("inf"):
+            self._disarm()
+        elif self._timer is None or wakes < self._due:
+            self._disarm()
             self._due = wakes
             self._timer = asyncio.get_running_loop().call_later(max(0.001, wakes - now), self._tick)
 
@@ -159,12 +162,12 @@ class LinkedSpeaking:
             self._timer = None
 
     def _tick(self) -> None:
+        self._timer = None
         lag = time.monotonic() - self._due
         if lag > LAG_S and not self._excused:
             self._excused = True
             self._timer = asyncio.get_running_loop().call_later(min(lag, 1.0), self._tick)
-            return
-        if not self._over:
+        elif not self._over:
             self._apply(self._machine.tick(time.monotonic()))
 
     def _ping(self) -> None:

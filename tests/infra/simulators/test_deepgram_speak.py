@@ -11,6 +11,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
+from infra.simulators.deepgram import Deepgram
+from infra.simulators.deepgram_listen import DeepgramListen
 from infra.simulators.deepgram_speak import API_KEY, CHARACTERS, FLUSHES, LONGEST, DeepgramSpeak, Delays
 from infra.simulators.speech_sound import speak
 from infra.simulators.vendor_faults import Fault, Faults, Kind
@@ -188,3 +190,27 @@ async def test_every_fault_strikes_at_the_socket(kind: Kind) -> None:
             assert last.rcvd
             assert last.rcvd.code == 1011
             assert ("Error" in seen) is (kind is Kind.ERROR)
+
+
+async def test_both_of_deepgrams_ways_are_one_origin() -> None:
+    vendor = Deepgram(DeepgramListen(), DeepgramSpeak(delays=QUICK))
+    async with vendor.serving() as here:
+        headers = {"Authorization": f"Token {API_KEY}"}
+        async with connect(f"{here.url}/v1/speak?{QUERY}", additional_headers=headers, compression=None) as socket:
+            await tell(socket, "Speak", "Flush", text="Hello there. ")
+            sound, kinds = await until(socket, "Flushed")
+            await tell(socket, "KeepAlive")
+            with pytest.raises(ConnectionClosed) as closed:
+                await until(socket, "never")
+        listen = f"{here.url}/v1/listen?model=nova-3&encoding=mulaw&sample_rate=8000"
+        async with connect(listen, additional_headers=headers, compression=None) as socket:
+            await tell(socket, "CloseStream")
+            await until(socket, "Metadata")
+        with pytest.raises(InvalidStatus):
+            await connect(f"{here.url}/v1/speak?{QUERY}")
+    assert kinds == ["Metadata", "Flushed"]
+    assert sound == speak("Hello there.").mulaw
+    assert closed.value.rcvd
+    assert closed.value.rcvd.code == 1008
+    assert len(vendor.listen.streams) == 1
+    assert not vendor.speak.open
