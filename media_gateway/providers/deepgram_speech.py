@@ -26,6 +26,8 @@ HUNGRY_S = 0.7
 """With less sound in hand than this, what waits is flushed although more of it may come."""
 RESERVE = 6
 """Flushes that are kept for beginnings and ends of replies."""
+RETRY_S = 0.02
+"""What a limit holds back is looked at again after this at the earliest."""
 CLEAR_S = 1.0
 """For the vendor to say that it has given up what was to be given up."""
 _FLUSH, _CLEAR, _CLOSE = (json.dumps({"type": kind}) for kind in ("Flush", "Clear", "Close"))
@@ -125,10 +127,11 @@ class DeepgramSpeech:
             return None
         times = [due for due in (self._due(), self._hungry_at(now)) if due is not None]
         open_group = self._open()
-        if self._waiting:
-            times.append(self._characters.free_at(now, len(self._waiting[0].text)))
-        elif open_group and self._wants_flush(now, open_group):
+        if open_group and (self._waiting or self._wants_flush(now, open_group)):
             times.append(self._flushes.free_at(now))
+        if self._waiting:
+            times.append(self._characters.free_at(now, len(self._waiting[0].text) + 1))
+        times = [max(at, now + RETRY_S) for at in times]
         return min(times, default=None)
 
     # --- towards the vendor ---

@@ -91,7 +91,6 @@ class ElevenLabsSpeech:
         self._order: deque[str] = deque()
         self._numbers = itertools.count(1)
         self._spoke_at: float | None = None
-        self._full_since: float | None = None
         self._over = False
 
     def say(self, now: float, reply: int, clause: int, text: str) -> Sequence[Step]:
@@ -146,7 +145,8 @@ class ElevenLabsSpeech:
         due = self._due()
         if due is not None and now >= due:
             return self._fail("timeout", "no sound, and no end of it")
-        if self._full_since is not None and now >= self._full_since + STUCK_S:
+        full = self._full_since()
+        if full is not None and now >= full + STUCK_S:
             return self._fail("busy", "its contexts do not end")
         steps = self._pump(now)
         if not self._over and self._spoke_at is not None and now >= self._spoke_at + KEEP_ALIVE_S:
@@ -163,11 +163,18 @@ class ElevenLabsSpeech:
         due = self._due()
         if due is not None:
             times.append(due)
-        if self._full_since is not None:
-            times.append(self._full_since + STUCK_S)
+        full = self._full_since()
+        if full is not None:
+            times.append(full + STUCK_S)
         elif self._waiting and len(self._order) < AHEAD:
             times.append(self._characters.free_at(now, len(self._waiting[0].text)))
         return min(times)
+
+    def _full_since(self) -> float | None:
+        """When the last of the contexts that all places are taken by showed life, if somebody waits for one."""
+        if not self._waiting or len(self._order) >= AHEAD or len(self._contexts) < CONTEXTS:
+            return None
+        return max(context.heard_at for context in self._contexts.values())
 
     # --- towards the vendor ---
 
@@ -177,11 +184,7 @@ class ElevenLabsSpeech:
 
     def _pump(self, now: float) -> list[Step]:
         steps: list[Step] = []
-        self._full_since = None
-        while self._waiting and len(self._order) < AHEAD and not self._over:
-            if len(self._contexts) >= CONTEXTS:
-                self._full_since = max(context.heard_at for context in self._contexts.values())
-                break
+        while self._waiting and len(self._order) < AHEAD and len(self._contexts) < CONTEXTS and not self._over:
             clause = self._waiting[0]
             if not self._characters.take(now, len(clause.text)):
                 if self._characters.free_at(now, len(clause.text)) - now > LIMIT_WAIT_S:

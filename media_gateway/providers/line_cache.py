@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -42,8 +41,13 @@ class LineCache:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as part:
-                part.write(sound)
-            os.replace(part.name, file)
+                whole = Path(part.name)
+                try:
+                    part.write(sound)
+                    part.flush()
+                    whole.replace(file)
+                finally:
+                    whole.unlink(missing_ok=True)
             kept = sorted(self._folder.glob("*.ulaw"), key=lambda one: one.stat().st_mtime)
             for old in kept[:-MOST]:
                 old.unlink(missing_ok=True)
