@@ -17,6 +17,7 @@ import structlog
 from media_gateway.providers import phrase_book
 from media_gateway.providers.pipe import Kind, pack_json
 from media_gateway.providers.spares import Spares
+from media_gateway.providers.speech_link import render_by_speaking
 from media_gateway.providers.worker import Worker, missing
 from media_gateway.voice.ports import ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
 
@@ -61,27 +62,7 @@ class EmbeddedVoice:
 
     async def render(self, text: str) -> bytes:
         """Rendered by the engine; by the phrase book when the engine cannot."""
-        sound = bytearray()
-        done: asyncio.Future[VoiceFailed | None] = asyncio.get_running_loop().create_future()
-
-        def on_spoken(spoken: Spoken) -> None:
-            if isinstance(spoken, SpokenAudio):
-                sound.extend(spoken.mulaw)
-            elif not done.done():
-                done.set_result(spoken if isinstance(spoken, VoiceFailed) else None)
-
-        speaking = await self.open(on_spoken)
-        try:
-            speaking.say(0, 0, text)
-            async with asyncio.timeout(_RENDER_SECONDS):
-                failed = await done
-        except TimeoutError as error:
-            raise ProviderFault(_NAME, "timeout", "nothing was rendered") from error
-        finally:
-            await speaking.aclose()
-        if failed is not None:
-            raise ProviderFault(_NAME, failed.kind, failed.detail)
-        return bytes(sound)
+        return await render_by_speaking(self, text, _RENDER_SECONDS)
 
 
 @dataclass(slots=True)
