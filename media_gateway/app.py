@@ -73,6 +73,7 @@ from realtime.dead_letters import Letters
 from realtime.erasure import Eraser
 from realtime.hub import Hub
 from realtime.journal import Journal
+from realtime.live_lane import LiveLane
 from realtime.numbers.ledger import Ledger
 from realtime.retention import SWEEP_EVERY_S, sweep
 from realtime.stores.port import DocumentStore, StoreUnavailable
@@ -80,6 +81,8 @@ from realtime.stores.port import DocumentStore, StoreUnavailable
 MAX_BODY = 2 * 1024 * 1024
 RETIRE_EVERY_S = 30.0
 PROBE_S = 2.0
+FEED_LOST_S = 120.0
+"""How long the feed of heads may be lost before this instance is not ready any more."""
 _log = structlog.get_logger()
 
 
@@ -296,9 +299,12 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
     core = gateway.core
     try:
         await gateway.start()
+        lane = LiveLane(core.store, core.hub.show, core.hub.watched)
+        core.hub.on_live.append(lane.offer)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(core.hub.run()),
+                group.create_task(lane.run()),
                 group.create_task(gateway.analyst.run()),
                 group.create_task(gateway.analyst.patrol(RETIRE_EVERY_S)),
                 group.create_task(_retire(core, gateway.analyst)),
@@ -366,6 +372,9 @@ async def _readyz(request: Request) -> Response:
             await gateway.core.store.get("probes/ready")
     except (StoreUnavailable, TimeoutError):
         body |= {"status": "unavailable", "store": "unreachable"}
+    lost_at = gateway.core.hub.degraded_at
+    if lost_at is not None and asyncio.get_running_loop().time() - lost_at > FEED_LOST_S:
+        body["status"] = "unavailable"  # dashboards are better served by another instance
     return JSONResponse(body, 200 if body["status"] == "ready" else 503)
 
 

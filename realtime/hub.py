@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -41,14 +40,14 @@ from realtime.subscription import (
     Room,
     step,
 )
-from realtime.watching import Known, Log, Watcher, log_broadcast, page, said
+from realtime.watching import Known, Log, Watcher, counted, log_broadcast, page, said
 
 __all__ = ["Cursor", "Ended", "Hub", "Subscription"]
 
 log = logging.getLogger(__name__)
 
 REMEMBERED = 1000
-"""Calls that are over and that a watcher of all remembers having seen: news of them comes late, if at all."""
+"""Calls that are over and that a watcher of all remembers having seen."""
 JUMPS = (Ended.EPOCH_CHANGED, Ended.LOG_EXPIRED)
 
 
@@ -90,6 +89,10 @@ class Hub:
         self.state = FeedState.CONNECTING
         self.on_state: list[Callable[[FeedState], None]] = []
         """Told when the state changes."""
+        self.on_live: list[Callable[[str, LiveType, Mapping[str, Any], str], None]] = []
+        """Told of every moment that happens here."""
+        self.degraded_at: float | None = None
+        """Since when (loop time) the feed is lost; None while it is not."""
         self.poisoned = 0
         """Heads that could not be read and were stepped over."""
         self._ids = 0
@@ -150,10 +153,11 @@ class Hub:
     @property
     def subscriptions(self) -> Mapping[str, int]:
         """How many subscriptions there are by the key they were made with."""
-        boxes = [watcher.mailbox for watcher in self._watchers.values()]
-        crowds = [box for box in boxes if isinstance(box, Crowd)]
-        alone = Counter(box.key for box in boxes if not isinstance(box, Crowd))
-        return alone + Counter({ALL: sum(len(crowd.members) for crowd in crowds)})
+        return counted(self._watchers.values())
+
+    def watched(self) -> list[str]:
+        """The calls that go on and are watched here."""
+        return [call_id for call_id, room in self._rooms.items() if room.receivers and not room.done]
 
     # -- for those who tell --------------------------------------------------------------------------------------
 
@@ -190,6 +194,12 @@ class Hub:
 
     def live(self, call_id: str, type_: LiveType, data: Mapping[str, Any], ts: str) -> None:
         """A moment of a call that this instance owns: shown to whoever watches, kept nowhere."""
+        for told in self.on_live:
+            told(call_id, type_, data, ts)
+        self.show(call_id, type_, data, ts)
+
+    def show(self, call_id: str, type_: LiveType, data: Mapping[str, Any], ts: str) -> None:
+        """The same for one that happens on another instance (`realtime.live_lane`)."""
         known = self._calls.get(call_id)
         room = self._rooms.get(call_id)
         if known is None or room is None:
@@ -229,6 +239,10 @@ class Hub:
     def _feed_state(self, state: FeedState) -> None:
         changed = state is not self.state
         self.state = state
+        if state is not FeedState.DEGRADED:
+            self.degraded_at = None
+        elif changed:
+            self.degraded_at = asyncio.get_running_loop().time()
         if changed:
             for told in self.on_state:
                 told(state)

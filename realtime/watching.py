@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import Any, Protocol
 
 from realtime.call import Call
+from realtime.crowd import ALL, Crowd
 from realtime.events import Event, EventType, LiveEvent, LiveType
 from realtime.mailbox import SAYS, Mailbox
 from realtime.subscription import START, Command, Cursor, Deliver, Head, whole
@@ -54,6 +55,14 @@ class Known:
     live_epoch: str = field(default_factory=lambda: token_hex(4))
     now: dict[LiveType, LiveEvent] = field(default_factory=dict)
     """What is being said: for who comes in the middle of it."""
+
+
+def counted(watchers: Iterable[Watcher]) -> Counter[str]:
+    """How many subscriptions there are by the key they were made with."""
+    boxes = [watcher.mailbox for watcher in watchers]
+    crowds = [box for box in boxes if isinstance(box, Crowd)]
+    alone = Counter(box.key for box in boxes if not isinstance(box, Crowd))
+    return alone + Counter({ALL: sum(len(crowd.members) for crowd in crowds)})
 
 
 async def page(journal: Log, call_id: str, epoch: str, after: int) -> tuple[Event, ...]:

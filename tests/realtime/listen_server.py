@@ -82,8 +82,8 @@ class ListenServer:
 
 
 @asynccontextmanager
-async def serving(*scripts: Sequence[Line]) -> AsyncIterator[ListenServer]:
-    here = ListenServer(*scripts)
+async def serving(*scripts: Sequence[Line], kind: type[ListenServer] = ListenServer) -> AsyncIterator[ListenServer]:
+    here = kind(*scripts)
     server = grpc.aio.server()
     method = grpc.stream_stream_rpc_method_handler(
         here.listen, request_deserializer=ListenRequest.deserialize, response_serializer=ListenResponse.serialize
