@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -55,6 +56,7 @@ from media_gateway.opening import blobs_of, open_bus, open_store
 from media_gateway.providers.analysers import build_analyser
 from media_gateway.settings import Settings
 from media_gateway.telephony import media_stream, posts
+from media_gateway.telephony.busy import BusyLine
 from media_gateway.telephony.campaign_runner import Runner
 from media_gateway.telephony.directory import person_of
 from media_gateway.telephony.handoff_routes import Handoffs
@@ -195,6 +197,9 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
         directory=core.directory,
         noticed=core.notice,
     )
+    busy = BusyLine(
+        signatures=signatures, store=core.store, retention=timedelta(days=core.settings.callboard_retention_days)
+    )
     webhooks = Webhooks(
         signatures=signatures,
         tokens=tokens,
@@ -203,6 +208,7 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
         sessions=gateway.sessions,
         socket_base_url=core.settings.socket_base_url,
         handoffs=handoffs,
+        busy=busy,
         handoff_number=core.settings.handoff_number,
         noticed=core.notice,
         appeared=outbound.appeared,
@@ -225,6 +231,7 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
     )
     return [
         *webhooks.routes(),
+        *busy.routes(),
         *handoffs.routes(),
         WebSocketRoute(media_stream.PATH, stream.serve),
         WebSocketRoute("/ws/voice", voice.serve),

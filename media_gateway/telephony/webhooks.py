@@ -22,6 +22,7 @@ from starlette.routing import Route
 from media_gateway.auth.tokens import Tokens
 from media_gateway.http_errors import ApiError
 from media_gateway.telephony import media_stream, twiml
+from media_gateway.telephony.busy import BusyLine
 from media_gateway.telephony.forms import MAX_FORM, verified, xml
 from media_gateway.telephony.handoff_routes import Handoffs
 from media_gateway.telephony.sessions import Sessions
@@ -56,6 +57,7 @@ class Webhooks:
     sessions: Sessions
     socket_base_url: str
     handoffs: Handoffs
+    busy: BusyLine
     handoff_number: str | None = None
     """Rung without further ado when the call cannot be served at all."""
     noticed: Callable[[Call], None] = lambda call: None
@@ -119,7 +121,7 @@ class Webhooks:
         form = await verified(request, self.signatures)
         if self.sessions.full:
             _log.warning("call_refused", call_id=form["CallSid"], reason="max_calls")
-            return xml(twiml.handoff(self.handoff_number) if self.handoff_number else twiml.goodbye(BUSY))
+            return self.busy.answer() if direction == "inbound" else xml(twiml.goodbye(BUSY))
         flow = request.query_params.get("flow")
         if flow is not None and not _FLOW.fullmatch(flow):
             raise ApiError(422, "flow must be a flow's name", fix="Name a flow that exists, such as ?flow=booking.")

@@ -138,7 +138,12 @@ def test_a_sample(case: tuple[tuple[str, str], str, int]) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("case", MATRIX, ids=_name)
-def test_the_whole_matrix(case: tuple[tuple[str, str], str, int]) -> None:
-    (engine, kind), moment, times = case
-    run(suffer(engine, kind, moment, times))
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: " ".join(fault))
+def test_every_moment(fault: tuple[str, str]) -> None:
+    engine, kind = fault
+    for moment, times in itertools.product(MOMENTS, TIMES):
+        try:
+            run(suffer(engine, kind, moment, times))
+        except AssertionError as problem:
+            raise AssertionError(f"{engine} {kind} {moment} x{times}: {problem}") from problem
