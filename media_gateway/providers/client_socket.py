@@ -1,8 +1,8 @@
 """A WebSocket to a vendor: websockets' sans-I/O core straight on an asyncio transport.
 
-One inbound frame of the caller is one `send_binary` here: no task, no queue, no lock, no await. Measured on one core,
-the core's frame (masking and all) takes 1.8 us and the write is the system call; websockets' own asyncio client takes
-several times that for its lock, its drain and its coroutine, and one reader task a socket beside it.
+One inbound frame of the caller is one `send_binary` here: no task, queue, lock or await, and no reader task beside it.
+Measured once (uvloop, loopback, 200 connections, a busy machine): 11.8 us of CPU a frame, and 15.6 with the asyncio
+client of websockets. Building the frame is 1.8 of that; going below the core for it would save one more.
 
 No permessage-deflate (sound does not shrink), no proxy. Callbacks are plain functions on the event loop.
 """
