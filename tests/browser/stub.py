@@ -66,6 +66,8 @@ class Stub:
         self._listeners: set[WebSocket] = set()
         self._moments = 0
         self.address = ""
+        self.more: list[Route] = []
+        """Routes of the page that a test is about."""
 
     @property
     def journal(self) -> list[dict[str, Any]]:
@@ -164,6 +166,7 @@ class Stub:
         """The gateway's routes, as far as the first page uses them."""
         return Starlette(
             routes=[
+                *self.more,
                 *Page().routes(),
                 Route("/auth/demo", self._demo_login, methods=["POST"]),
                 Route("/auth/login", self._login, methods=["POST"]),
@@ -204,7 +207,10 @@ class Stub:
 
     async def _about(self, _request: Request) -> Response:
         store = "embedded"
-        return JSONResponse({"engines": _ENGINES, "store": store, "demo": True, "base_url": self.address})
+        flows = ["inbound_new", "outbound_followup", "outbound_reminder"]
+        return JSONResponse(
+            {"engines": _ENGINES, "store": store, "demo": True, "base_url": self.address, "flows": flows}
+        )
 
     async def _calls(self, request: Request) -> Response:
         if self.refusing or not request.headers.get("authorization", "").startswith("Bearer e30."):
@@ -305,9 +311,10 @@ def _error(status: int, message: str) -> Response:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Stub]:
-    """A stub on a free port of this machine, gone again afterwards."""
+def serving(*more: Route) -> Iterator[Stub]:
+    """A stub on a free port of this machine, gone again afterwards; with `more` routes."""
     stub = Stub()
+    stub.more = list(more)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stub.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(

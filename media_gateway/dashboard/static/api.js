@@ -46,12 +46,13 @@ export function setToken(value) {
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: any, anonymous?: boolean}} [options]
+ * @param {{method?: string, body?: any, anonymous?: boolean, headers?: Record<string, string>, patience?: number}} [options]
+ *   `patience`: ms until the server counts as silent
  * @returns {Promise<any>}
  */
-export async function request(path, { method = "GET", body, anonymous = false } = {}) {
+export async function request(path, { method = "GET", body, anonymous = false, headers: more = {}, patience = 15000 } = {}) {
   /** @type {Record<string, string>} */
-  const headers = { accept: "application/json" };
+  const headers = { accept: "application/json", ...more };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (!anonymous && token.value) headers.authorization = `Bearer ${token.value}`;
   let response;
@@ -60,7 +61,7 @@ export async function request(path, { method = "GET", body, anonymous = false } 
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(15000),
+      signal: AbortSignal.timeout(patience),
     });
   } catch {
     throw new ApiError(0, "The server does not answer.", "Is it still running?");

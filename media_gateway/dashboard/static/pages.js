@@ -6,4 +6,5 @@ import { icons } from "./components/icons.js";
 export const pages = [
   { name: "live", title: "Live", icon: icons.live, load: () => import("./pages/live.js") },
   { name: "talk", title: "Talk", icon: icons.microphone, load: () => import("./pages/talk.js") },
+  { name: "place", title: "Place calls", icon: icons.place, load: () => import("./pages/place.js") },
 ];
