@@ -20,11 +20,18 @@ class Encoder:
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._events: dict[tuple[str, str, int], str] = {}
+        self._last: Event | None = None
+        self._last_text = ""
         self._moment: LiveEvent | None = None
         self._moment_text = ""
 
     def event(self, event: Event) -> str:
-        """A durable event."""
+        """A durable event; the same one is asked for by everybody in a row."""
+        if event is not self._last:
+            self._last, self._last_text = event, self._kept_text(event)
+        return self._last_text
+
+    def _kept_text(self, event: Event) -> str:
         key = (event.call_id, event.epoch, event.seq)
         text = self._events.get(key)
         if text is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.dashboard.heads import public, public_head
 from media_gateway.dashboard.v1 import machine, model
+from media_gateway.dashboard.v1.eager import begun
 from media_gateway.dashboard.v1.frames import ALL, encode
 from media_gateway.dashboard.v1.model import News, State, Sub
 from media_gateway.dashboard.v1.outbox import Outbox
@@ -100,11 +101,12 @@ class Peer:
         self._ws, self._hub, self.state, self.outbox = ws, hub, state, outbox
         self._wake, self._redeem, self._list_all, self._ping = wake, redeem, list_all, ping
         self.conn = secrets.token_hex(6)
-        self.turn = asyncio.Event()
         self.finished: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         """Done with code and reason when the connection must be closed."""
         self.answered = asyncio.Event()
         self.answered.set()
+        self.sending: asyncio.Task[None] | None = None
+        """What a full socket keeps us from sending, since `sending_since`."""
         self.sending_since: float | None = None
         self.recheck_at = recheck_at
         self.waiting_for_turn = False
@@ -227,26 +229,45 @@ class Peer:
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    async def write(self) -> None:
-        """Empty the outbox, a quantum at a time, whenever it is this peer's turn. Until cancelled, or the peer left."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            await self.turn.wait()
-            self.turn.clear()
-            self.waiting_for_turn = False
-            for _ in range(QUANTUM):
-                text = self.outbox.pop()
-                if text is None:
-                    break
-                self.sending_since = clock()
-                await self._ws.send({"type": "websocket.send", "text": text})
-            self.sending_since = None
-            if self.outbox.controls < MOST_ANSWERS:
-                self.answered.set()
-            if self.outbox:
-                self._wake(self)
+    def flush(self) -> int:
+        """It is this peer's turn: send what fits into a quantum, and ask for another turn if more waits; how many.
+
+        Nothing waits here: a socket that is full goes on in a task of its own, and this peer has no turn meanwhile.
+        """
+        self.waiting_for_turn = False
+        sent = 0
+        while sent < QUANTUM and self.sending is None and not self.finished.done():
+            text = self.outbox.pop()
+            if text is None:
+                break
+            sent += 1
+            try:
+                rest = begun(self._ws.send({"type": "websocket.send", "text": text}))
+            except (WebSocketDisconnect, OSError, RuntimeError):  # so the server says that the client has left
+                self.finish(0, "")
+                break
+            if rest is not None:
+                self.sending_since = asyncio.get_running_loop().time()
+                self.sending = asyncio.create_task(self._finish_sending(rest))
+        if self.outbox.controls < MOST_ANSWERS:
+            self.answered.set()
+        if self.outbox and self.sending is None:
+            self._wake(self)
+        return sent
+
+    async def _finish_sending(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+        except (WebSocketDisconnect, OSError, RuntimeError):
+            self.finish(0, "")
+        finally:
+            self.sending = self.sending_since = None
+        if self.outbox:
+            self._wake(self)
 
     def leave(self) -> None:
-        """It is gone: nothing is watched for it any more."""
+        """It is gone: nothing is watched for it, and nothing sent, any more."""
+        if self.sending is not None:
+            self.sending.cancel()
         for id in list(self._watches):
             self._leave(id)

@@ -22,7 +22,7 @@ from media_gateway.dashboard.v1.cursor import MARGIN, BadCursor, Cursors
 from media_gateway.dashboard.v1.encoder import Encoder
 from media_gateway.dashboard.v1.model import Limits, Phase, State
 from media_gateway.dashboard.v1.outbox import Outbox
-from media_gateway.dashboard.v1.peer import QUANTUM, Peer, Watch
+from media_gateway.dashboard.v1.peer import Peer, Watch
 from realtime.clock import Clock, iso, utcnow
 from realtime.hub import Hub
 from realtime.journal import Journal
@@ -55,8 +55,7 @@ class Turns:
         budget = self._slice
         while self._waiting and budget > 0:
             peer = self._waiting.popleft()
-            budget -= min(len(peer.outbox), QUANTUM) or 1
-            peer.turn.set()
+            budget -= peer.flush() or 1
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._let_on)
         else:
@@ -145,15 +144,13 @@ class V1Socket:
 
     async def _run(self, peer: Peer, ws: WebSocket) -> tuple[int, str]:
         """Until it is over; with which code to close, 0 if the client has left."""
-        tasks = [asyncio.create_task(self._read(peer, ws)), asyncio.create_task(peer.write())]
-        for task in tasks:
-            task.add_done_callback(lambda ended: peer.finish(*_verdict(ended)))
+        reading = asyncio.create_task(self._read(peer, ws))
+        reading.add_done_callback(lambda ended: peer.finish(*_verdict(ended)))
         try:
             return await peer.finished
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _read(self, peer: Peer, ws: WebSocket) -> None:
         """Commands, one after the other; a client that does not read its answers is not asked for more."""
