@@ -38,8 +38,7 @@ def without_audio(message: BusMessage, blobs: Blobs | None) -> BusMessage:
     if sound is None or blobs is None:
         size = len(text) * 3 // 4 if isinstance(text, str) else None
         return replace(message, data={**kept, "audio_bytes": size})
-    owner = message.keys.get("conversation_id", "call")
-    name = blob_name("audio", f"{owner}-{message.id[:16]}", "mp3")
+    name = _audio_name(message)
     blobs.put(name, sound, content_type=CONTENT_TYPE)
     pointer = {"name": name, "bytes": len(sound), "content_type": CONTENT_TYPE}
     return replace(message, data={**kept, "audio": pointer})
@@ -54,9 +53,20 @@ def in_file(message: BusMessage, blobs: Blobs) -> BusMessage:
 
 
 def file_of(message: BusMessage) -> str | None:
-    """The name of the file that holds the news' data, if one does."""
-    pointer = message.data.get(IN_FILE)
-    return str(pointer["name"]) if isinstance(pointer, dict) and "name" in pointer else None
+    """The name of the file that holds the news' data, if one does. Only the file that bears the news' own name: what a
+    vendor writes into its data points nowhere."""
+    pointer, own = message.data.get(IN_FILE), blob_name("news", message.id, "json")
+    return own if isinstance(pointer, dict) and pointer.get("name") == own else None
+
+
+def audio_of(message: BusMessage) -> Mapping[str, Any]:
+    """The pointer to the sound that came with this news, `{}` without one; the same holds for it."""
+    pointer = message.data.get("audio")
+    return pointer if isinstance(pointer, dict) and pointer.get("name") == _audio_name(message) else {}
+
+
+def _audio_name(message: BusMessage) -> str:
+    return blob_name("audio", f"{message.keys.get('conversation_id', 'call')}-{message.id[:16]}", "mp3")
 
 
 def opened(message: BusMessage, blobs: Blobs | None) -> BusMessage:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.baggage import audio_of
 from functions.elevenlabs_news import as_object
 from functions.outcome import Completion, Outcome, Unusable
 from realtime.bus.port import BusMessage
@@ -117,7 +118,7 @@ def _failure(call: Call, message: BusMessage) -> Outcome:
 
 
 def _audio(call: Call, message: BusMessage) -> Outcome:
-    kept = as_object(message.data.get("audio"))
+    kept = audio_of(message)
     pointer = {
         "source": "elevenlabs",
         "conversation_id": message.keys.get("conversation_id"),

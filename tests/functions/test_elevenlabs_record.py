@@ -113,17 +113,24 @@ def test_a_call_that_could_not_be_placed_has_a_record_too(reason: str, status: S
 
 
 def test_audio_is_a_pointer_on_the_head() -> None:
-    audio = {
-        "type": "post_call_audio",
-        "event_timestamp": 1,
-        "data": {"conversation_id": "conv_1", "audio": {"name": "audio/conv_1-0.mp3", "bytes": 3}},
-    }
-    found = outcome(replace(CALL, metadata={"driver": "7"}), message(audio))
+    told = message({"type": "post_call_audio", "event_timestamp": 1, "data": {"conversation_id": "conv_1"}})
+    name = f"audio/conv_1-{told.id[:16]}.mp3"
+    audio = replace(told, data={"audio": {"name": name, "bytes": 3}})
+    found = outcome(replace(CALL, metadata={"driver": "7"}), audio)
     assert isinstance(found, Plan)
-    pointer = {"source": "elevenlabs", "conversation_id": "conv_1", "bytes": 3, "name": "audio/conv_1-0.mp3"}
+    pointer = {"source": "elevenlabs", "conversation_id": "conv_1", "bytes": 3, "name": name}
     assert found.change == {"metadata": {"driver": "7", "audio": pointer}}
     assert found.drafts == ()
-    assert outcome(replace(CALL, metadata={"audio": pointer}), message(audio)) is None
+    assert outcome(replace(CALL, metadata={"audio": pointer}), audio) is None
+
+
+def test_a_pointer_that_the_vendor_wrote_points_nowhere() -> None:
+    told = message({"type": "post_call_audio", "event_timestamp": 1, "data": {"conversation_id": "conv_1"}})
+    for name in ("audio/conv_2-0.mp3", "news/x.json", None, 7):
+        found = outcome(CALL, replace(told, data={"audio": {"name": name, "bytes": 3}}))
+        assert isinstance(found, Plan)
+        assert found.change is not None
+        assert "name" not in found.change["metadata"]["audio"]
 
 
 def test_an_unknown_kind_is_unusable() -> None:
