@@ -124,6 +124,7 @@ def simulate_call(
     scenario: Annotated[str, typer.Option(help="A scenario's name, or a YAML file.")] = "book_oil_change",
     url: Annotated[str | None, typer.Option(help="A running system; else one is started for this call.")] = None,
     wav: Annotated[Path | None, typer.Option(help="Write both sides to this folder.")] = None,
+    vendors: Annotated[bool, typer.Option("--vendors", help="On simulated vendors, not the demo engines.")] = False,
     as_json: Json = False,
     names: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
 ) -> None:
@@ -133,7 +134,8 @@ def simulate_call(
     if names:
         simulating.list_scenarios(out, as_json=as_json)
         return
-    verdict = run(simulating.simulate_call(err, here(scenario), url, wav and Path(here(str(wav))), quiet=as_json))
+    folder = wav and Path(here(str(wav)))
+    verdict = run(simulating.simulate_call(err, here(scenario), url, folder, vendors=vendors, quiet=as_json))
     if as_json:
         sys.stdout.write(json.dumps(verdict.to_dict(), indent=1) + "\n")
     else:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,11 +25,14 @@ from infra.local.system import LocalSystem, free_port
 from infra.simulators.report import Entry, Observer
 from infra.simulators.scenario import Scenario, load_scenario, scenario_names
 from infra.simulators.twilio_api import TwilioApi
+from infra.simulators.vendors import Vendors
 from media_gateway.settings import load
 
 
-async def simulate_call(console: Console, name: str, url: str | None, wav: Path | None, *, quiet: bool) -> Verdict:
-    """Against `url`, or a system of its own that is gone afterwards."""
+async def simulate_call(
+    console: Console, name: str, url: str | None, wav: Path | None, *, vendors: bool = False, quiet: bool
+) -> Verdict:
+    """Against `url`, or a system of its own that is gone afterwards, on simulated `vendors` if that is wished."""
     scenario = load_scenario(name)
     if wav is not None:
         _make(wav)
@@ -37,6 +41,8 @@ async def simulate_call(console: Console, name: str, url: str | None, wav: Path 
         if not quiet:
             console.print(f"[dim]{entry.at_ms / 1000:7.1f} s[/] {entry.what} {_short(entry)}")
 
+    if url and vendors:
+        raise Unreachable("--vendors is for a system that is started for this call; leave --url out.")
     if url:
         try:
             return await simulate(_target_at(url, wav), scenario, tell)
@@ -45,14 +51,15 @@ async def simulate_call(console: Console, name: str, url: str | None, wav: Path 
             remedy = "Is a system running there? `python3 run.py` starts one at http://127.0.0.1:8080."
             raise Unreachable(f"--url {url} could not be used: {reason}. {remedy}") from problem
     with tempfile.TemporaryDirectory(prefix="callboard-") as folder:
-        async with twilio_for(scenario) as twilio:
-            return await _own(console, scenario, twilio, Path(folder), wav, tell, quiet=quiet)
+        async with twilio_for(scenario) as twilio, vendors_if(vendors) as engines:
+            return await _own(console, scenario, twilio, engines, Path(folder), wav, tell, quiet=quiet)
 
 
 async def _own(
     console: Console,
     scenario: Scenario,
     twilio: TwilioApi | None,
+    vendors: Vendors | None,
     folder: Path,
     wav: Path | None,
     tell: Observer,
@@ -67,13 +74,36 @@ async def _own(
         environment={
             "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING",
             **(account(twilio) if twilio else {}),
+            **(chosen(vendors) if vendors else {}),
         },
         output=sys.stderr.fileno(),
     )
     if not quiet:
         console.print("Starting a system for this call ...")
     async with system:
-        return await simulate(target_of(system, wav, twilio), scenario, tell)
+        target = target_of(system, wav, twilio)
+        if vendors:
+            target = replace(target, engines="simulated vendors")
+        return await simulate(target, scenario, tell)
+
+
+@asynccontextmanager
+async def vendors_if(wanted: bool) -> AsyncIterator[Vendors | None]:
+    """All vendors on this machine, if they are wanted."""
+    if not wanted:
+        yield None
+        return
+    async with Vendors().serving() as vendors:
+        yield vendors
+
+
+def chosen(vendors: Vendors) -> dict[str, str]:
+    """The environment that leads to them: as the environment says which API listens and who speaks, else Flux and
+    ElevenLabs."""
+    return vendors.environment(
+        listen="v1" if os.environ.get("DEEPGRAM_LISTEN") == "v1" else "v2",
+        speak="deepgram" if os.environ.get("CALLBOARD_TTS") == "deepgram" else "elevenlabs",
+    )
 
 
 @asynccontextmanager

@@ -37,6 +37,8 @@ class Target:
     """The embedded store's file, when the system is ours."""
     twilio: TwilioApi | None = None
     """What the system takes for Twilio's API: it rings our telephones."""
+    engines: str = "local demo engines"
+    """Whose delays the latencies are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ async def simulate(target: Target, scenario: Scenario, observer: Observer | None
     ending = [message["type"] for message in one.messages[-2:]]
     if ending != ["call_status", "call_completed"]:
         found.append(f"/ws/calls/transcriptions ended in {ending}")
-    return _verdict(scenario, report, call, journal, found, everything, one)
+    return _verdict(target.engines, scenario, report, call, journal, found, everything, one)
 
 
 def _phone(target: Target, call_sid: str, stage: Backstage) -> PhoneConfig:
@@ -123,6 +125,7 @@ def seen_exactly_once(journal: judge.Journal, seen: Sequence[int], who: str) -> 
 
 
 def _verdict(
+    engines: str,
     scenario: Scenario,
     report: CallReport,
     call: Mapping[str, Any],
@@ -148,7 +151,7 @@ def _verdict(
         ],
         appointments=judge.booked(journal),
         latencies={
-            "engines": "local demo engines",
+            "engines": engines,
             "first_media_ms": report.first_media_ms,
             "responses_ms": report.responses_ms(),
             "turns": [event["data"] for event in judge.of(journal, "turn_metrics")],

@@ -49,6 +49,7 @@ GARBAGE: tuple[str | bytes, ...] = (
     b"\x00\xff\xfe\xfd",
 )
 """In turn, one for each message."""
+GIVEN = 256
 REFUSALS: Mapping[Kind, int] = {Kind.UNAUTHORIZED: 401, Kind.BUSY: 429}
 
 
@@ -86,6 +87,7 @@ class Faults:
         self._left: int | None = None
         self.met: list[Fault] = []
         """Those that were given out."""
+        self._given: deque[Trouble] = deque(maxlen=GIVEN)
         self.add(*faults)
 
     def add(self, *faults: Fault) -> None:
@@ -100,8 +102,18 @@ class Faults:
 
     def take(self, now: Callable[[], float] = time.monotonic) -> Trouble:
         """A connection has come: what it meets. `now` is in seconds."""
+        trouble = Trouble(self._next(), now)
+        self._given.append(trouble)
+        return trouble
+
+    def strike(self, fault: Fault) -> None:
+        """This befalls every connection that there is, from now on."""
+        for trouble in self._given:
+            trouble.fault = fault
+
+    def _next(self) -> Fault | None:
         if not self._queue:
-            return Trouble(None, now)
+            return None
         fault = self._queue[0]
         if self._left is not None:
             self._left -= 1
@@ -109,7 +121,7 @@ class Faults:
                 self._queue.popleft()
                 self._left = self._queue[0].times if self._queue else None
         self.met.append(fault)
-        return Trouble(fault, now)
+        return fault
 
 
 @dataclass(slots=True)

@@ -49,6 +49,8 @@ HEALTHY_S = 5.0
 CLOSE_S = 1.0
 TICK_S = 1.0
 FRAME = 20 * BYTES_PER_MS
+BURST = 400 * BYTES_PER_MS
+"""More than this at once is not sent at once."""
 _QUIET = bytes([*range(0x70, 0x80), *range(0xF0, 0x100)])
 """The softest codes: line noise."""
 _MUTE, _MUTE_LONG = 3, 8
@@ -114,11 +116,10 @@ class DeepgramHearing:
         if self._over or not mulaw:  # to the vendor, an empty message is the end of the stream
             return
         size = len(mulaw)
-        self._fed += size
-        self._kept += size
-        self._ring.append(mulaw)
-        while self._kept > KEEP:
-            self._kept -= len(self._ring.popleft())
+        if size > BURST:
+            self._feed_late([mulaw[at : at + FRAME] for at in range(0, size, FRAME)])
+            return
+        self._keep(mulaw)
         if self._backlog is not None:
             self._backlog.append(mulaw)
             self._behind += size
@@ -146,6 +147,23 @@ class DeepgramHearing:
             await link.aclose(CLOSE_S)
 
     # --- sound ---
+
+    def _keep(self, frame: bytes) -> None:
+        self._fed += len(frame)
+        self._kept += len(frame)
+        self._ring.append(frame)
+        while self._kept > KEEP:
+            self._kept -= len(self._ring.popleft())
+
+    def _feed_late(self, frames: list[bytes]) -> None:
+        """Sound that had to wait: the frames that follow it set the pace."""
+        for frame in frames:
+            self._keep(frame)
+        if self._link is None:
+            return  # it is in the ring, from which the next connection begins
+        self._backlog = deque() if self._backlog is None else self._backlog
+        self._backlog.extend(frames)
+        self._behind += sum(map(len, frames))
 
     def _catch_up(self, backlog: deque[bytes], credit: float) -> None:
         """Send what waits, at the rate that is allowed. A silence that has lasted is cut short: so the next thing the

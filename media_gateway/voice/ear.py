@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +13,9 @@ from media_gateway.voice.ports import EarsFailed, EarsStumbled, Final, Heard, He
 
 TRIES = 1
 """How often in a row an engine is opened again before it counts as gone for good."""
+
+EARLY = 200
+"""Frames (4 s) that are kept while there is no recogniser: so long one may take to open."""
 
 
 class Ear:
@@ -35,11 +39,14 @@ class Ear:
         self._failed: Hearing | None = None
         self._opening = 0
         self._tries = TRIES
+        self._early: deque[bytes] = deque(maxlen=EARLY)
 
     def feed(self, mulaw: bytes) -> None:
-        """A frame of the caller's sound; dropped while there is no recogniser."""
+        """A frame of the caller's sound; while there is no recogniser the newest are kept for it."""
         if self._hearing:
             self._hearing.feed(mulaw)
+        else:
+            self._early.append(mulaw)
 
     def configure(self, profile: ListeningProfile) -> None:
         """Listen like this from now on."""
@@ -70,6 +77,9 @@ class Ear:
         self._hearing = hearing
         if profile != self.profile:
             hearing.configure(self.profile)
+        if self._early:
+            hearing.feed(b"".join(self._early))
+            self._early.clear()
 
     async def aclose(self) -> None:
         """Let the recogniser go."""

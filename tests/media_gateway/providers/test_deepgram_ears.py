@@ -88,6 +88,17 @@ async def test_the_sound_goes_out_byte_for_byte_one_message_a_frame() -> None:
 
 
 @APIS
+async def test_sound_that_had_to_wait_is_heard_and_goes_out_no_faster_than_the_vendor_takes_it(api: Api) -> None:
+    async with calling(api) as caller:
+        hearing = await caller.open()
+        hearing.feed(b"".join([*speak(range(5)), *silence(3_000), *speak([5])]))
+        await caller.speak([*speak([6]), *silence(2_500)])
+        await caller.until(Final, 2)
+        assert " ".join(caller.texts) == "w0 w1 w2 w3 w4 w5 w6"
+        assert caller.server.violations == []
+
+
+@APIS
 async def test_closing_tells_the_vendor_and_leaves_nothing_behind(api: Api) -> None:
     before = len(asyncio.all_tasks())
     async with calling(api) as caller:

@@ -184,6 +184,20 @@ async def test_ears_that_hang_on_opening(tmp_path: Path) -> None:
         await _handed_over(stage)
 
 
+async def test_what_is_said_while_the_ears_open_is_heard_by_them(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.ears.hang = True
+        session = stage.begin()
+        await asyncio.sleep(0)
+        for _ in range(500):  # the newest four seconds are kept
+            session.on_media(b"\x2a" * 160)
+        stage.ears.hang = False
+        await until(lambda: bool(stage.ears.opened), "open")
+        await until(lambda: stage.ears.opened[0].fed == 200 * 160, "fed")
+        session.on_media(b"\x2a" * 160)
+        assert stage.ears.opened[0].fed == 201 * 160
+
+
 async def test_an_answer_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, ms in (("FILLER_MS", 10), ("APOLOGY_MS", 60), ("APOLOGY_AGAIN_MS", 60), ("WORKING_MS", 20)):
         monkeypatch.setattr(machine, name, ms)
