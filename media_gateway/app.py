@@ -364,10 +364,12 @@ async def _livez(_request: Request) -> Response:
 async def _readyz(request: Request) -> Response:
     """This instance can take calls: the store answers, and it is not going away."""
     gateway: Gateway = request.app.state.gateway
+    heard_at = gateway.core.hub.feeding.heard_at
     body: dict[str, Any] = {
         "status": "ready",
         "store": "ok",
         "feed": gateway.core.hub.state.value,
+        "feed_heard_s": None if heard_at is None else round(asyncio.get_running_loop().time() - heard_at, 1),
         "calls": len(gateway.sessions),
         "dashboards": len(gateway.connections),
         "loop_lag_ms": round(gateway.core.lag.ms(), 1),

@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from media_gateway.auth.doors import Doors
 from media_gateway.http_errors import ApiError
 
+SEND = "callboard.send"
+"""Where a socket's scope has the server's own `send`, without what is wrapped around it on the way to the endpoint."""
 PROBES = ("/livez", "/readyz")
 """Asked by the platform under whatever name it likes."""
 _PRIVATE = ("/api/", "/auth/", "/ws-ticket")
@@ -57,6 +59,8 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                scope[SEND] = send  # we are the outermost layer
             await self._app(scope, receive, send)
             return
 

@@ -49,6 +49,12 @@ class Feeding:
         self.lost = 0
         """Heads that the store had and a live feed did not tell."""
 
+    @property
+    def heard_at(self) -> float | None:
+        """When (loop time) the feed's server last said anything; None before it has, and for a feed without one."""
+        heard: float | None = getattr(self._feed, "heard_at", None)
+        return heard
+
     async def run(self) -> None:
         """Until cancelled."""
         self._says, self._store_there, self._said = FeedState.CONNECTING, True, None

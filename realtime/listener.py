@@ -130,6 +130,8 @@ class FirestoreHeadFeed:
         """Documents that could not be read and were stepped over."""
         self.opens = 0
         """Streams opened so far."""
+        self.heard_at: float | None = None
+        """When (loop time) the server last said anything; None before it has."""
 
     async def run(self, on_head: OnHead, on_state: OnState) -> None:
         """Run until cancelled."""
@@ -166,6 +168,7 @@ class FirestoreHeadFeed:
             while True:
                 async with asyncio.timeout(self._idle_seconds if target.current else self._connect_seconds):
                     response = ListenResponse.pb(await anext(responses))
+                self.heard_at = asyncio.get_running_loop().time()
                 was_current = target.current
                 document = target.take(response)
                 if document is not None:

@@ -6,11 +6,17 @@ What was given first is done first, whoever it is for; a little work with nothin
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-SIZE = 256
+SIZE = 128
+"""What is done at once, and in one slice at most."""
+SECONDS = 0.001
+"""How long a slice may take; what has begun then is finished."""
+LOOK = 16
+"""How many are done between two looks at the clock."""
 T = TypeVar("T")
 
 
@@ -34,13 +40,15 @@ class Slices:
             asyncio.get_running_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
-        left = self._size
+        left, until = self._size, time.perf_counter() + SECONDS
         while self._queue and left:
             # It stays in the queue while it is worked on: what it asks for comes after what waits already.
             targets, act = self._queue[0]
             for target in targets:
                 act(target)
                 left -= 1
+                if left % LOOK == 0 and time.perf_counter() >= until:
+                    left = 0
                 if not left:
                     break
             else:

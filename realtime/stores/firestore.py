@@ -3,6 +3,9 @@
 It stands on the generated asyncio client of google-cloud-firestore, with requests built as protocol buffers. A
 commit's preconditions are `exists` and `update_time`; a document's version is its update time in microseconds. Reads
 are retried once; a commit only after answers that say that it did not happen (ABORTED, RESOURCE_EXHAUSTED).
+
+A connection that has swallowed a request without a word is not asked again: the next request gets a new one. gRPC's
+keepalive alone does not find it, as it pings only while a request is under way.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ RPC = 5.0
 REFUSALS = 6
 """Times a commit is sent that the server answers it has not carried out."""
 _OPTIONS = [
+    ("grpc.use_local_subchannel_pool", 1),  # else a new channel would be given the dead one's connection
     # A dead connection is noticed within 15 s; the library's own default takes 60.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -43,7 +47,13 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
 ]
 _NOT_DONE = (exceptions.Aborted, exceptions.ResourceExhausted)
-_TRANSIENT = (*_NOT_DONE, exceptions.ServiceUnavailable, exceptions.InternalServerError, exceptions.Unknown)
+_TRANSIENT = (
+    *_NOT_DONE,
+    exceptions.ServiceUnavailable,
+    exceptions.InternalServerError,
+    exceptions.Unknown,
+    exceptions.DeadlineExceeded,
+)
 
 Result = TypeVar("Result")
 
@@ -63,6 +73,10 @@ class FirestoreStore:
             self._metadata.append(("authorization", "Bearer owner"))
         self._client: FirestoreAsyncClient | None = None
         self._connecting = asyncio.Lock()
+        self._heard = 0
+        """Requests that were answered, with whatever answer: proof that the connection lives."""
+        self._closing: set[asyncio.Task[None]] = set()
+        """Connections that were given up, while the last requests on them end."""
         self._closed = False
 
     async def get(self, *paths: str) -> list[Doc | None]:
@@ -122,6 +136,9 @@ class FirestoreStore:
         """Close the connection; safe to call twice."""
         self._closed = True
         client, self._client = self._client, None
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         if client is not None:
             await client.transport.close()
 
@@ -152,19 +169,43 @@ class FirestoreStore:
         """The result of `work`, sent at most `times` times while it fails as `again` says, in the port's errors."""
         try:
             async with asyncio.timeout(DEADLINE):
-                client = await self._connected()
                 for attempt in range(1, times):
                     try:
-                        return await work(client)
+                        return await self._ask(work)
                     except again:
                         await asyncio.sleep(delay(attempt, base=0.02, cap=0.5))
-                return await work(client)
+                return await self._ask(work)
         except TimeoutError:
             raise StoreUnavailable(f"Firestore did not answer in {DEADLINE} s") from None
         except GoogleAuthError as error:
             raise StoreUnavailable(f"no credentials for Firestore of {self.project}: {error}") from error
         except exceptions.GoogleAPICallError as error:
             raise _translated(error) from error
+
+    async def _ask(self, work: Callable[[FirestoreAsyncClient], Awaitable[Result]]) -> Result:
+        """Once. If nothing at all was heard while this request waited in vain, its connection is given up."""
+        client, heard = await self._connected(), self._heard
+        try:
+            result = await work(client)
+        except exceptions.DeadlineExceeded:
+            if self._heard == heard:
+                self._give_up(client)
+            raise
+        except exceptions.GoogleAPICallError as error:
+            if not isinstance(error, exceptions.ServiceUnavailable):  # that one may be said by our own side
+                self._heard += 1
+            raise
+        self._heard += 1
+        return result
+
+    def _give_up(self, client: FirestoreAsyncClient) -> None:
+        """The next request opens a new connection; what is under way on this one may still end."""
+        if client is not self._client:
+            return
+        self._client = None
+        task = asyncio.create_task(_close(client))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _connected(self) -> FirestoreAsyncClient:
         if self._closed:
@@ -181,6 +222,16 @@ class FirestoreStore:
         # Looks for files, and asks the metadata server: not on the event loop.
         credentials, _ = await asyncio.to_thread(google.auth.default, scopes=scopes)
         return FirestoreGrpcAsyncIOTransport.create_channel(HOST, credentials=credentials, options=_OPTIONS)
+
+
+async def _close(client: FirestoreAsyncClient) -> None:
+    """When the requests on it have ended, at the latest after their own deadline."""
+    channel: grpc.aio.Channel = client.transport.grpc_channel
+    try:
+        await channel.close(RPC)
+    except asyncio.CancelledError:
+        await channel.close()
+        raise
 
 
 async def _buffers(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:

@@ -16,6 +16,7 @@ from realtime.stores import firestore
 from realtime.stores.firestore import FirestoreStore
 from realtime.stores.firestore_codec import decode_fields, encode, encode_fields
 from realtime.stores.port import Conflict, Create, Doc, Put, Query, StoreUnavailable
+from tests.faults.proxy import Proxy
 
 names = st.text(max_size=6) | st.sampled_from(["", "__x__", "__", "\\", "\\\\a", "[]"])
 scalars = (
@@ -132,4 +133,49 @@ async def test_expired_documents_are_found_by_their_time(firestore_emulator: str
     await store.commit([Put(f"things/{y}", {"expire_at": f"{y}-01-01T00:00:00.000Z"}) for y in (2030, 2032)])
     found: list[Doc] = await store.query(Query("things", [("expire_at", "<", "2031-01-01T00:00:00.000Z")]))
     assert [doc.path for doc in found] == ["things/2030"]
+    await store.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.emulator
+async def test_a_connection_that_swallows_requests_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, firestore_emulator: str
+) -> None:
+    async with Proxy(firestore_emulator) as proxy:
+        store = FirestoreStore("demo-half-open", emulator_host=proxy.address)
+        await store.commit([Put("things/a", {"n": 1})])
+        opened = proxy.opened
+        proxy.swallow()
+        monkeypatch.setattr(firestore, "RPC", 2.0)
+        (doc,) = await store.get("things/a")  # the first request is lost, the second has a connection of its own
+        assert doc is not None
+        assert doc.data == {"n": 1}
+        assert proxy.opened == opened + 1
+        await store.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_slow_answer_on_a_connection_that_answers_others_costs_no_connection() -> None:
+    store = FirestoreStore("demo-x", emulator_host="127.0.0.1:1")
+    slow, others = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: object) -> None:
+        others.set()
+        await slow.wait()
+        raise exceptions.DeadlineExceeded("slow")
+
+    async def answers(_: object) -> None:
+        return None
+
+    client = await store._connected()
+    waiting = asyncio.create_task(store._ask(waits))
+    await others.wait()
+    await store._ask(answers)
+    slow.set()
+    with pytest.raises(exceptions.DeadlineExceeded):
+        await waiting
+    assert await store._connected() is client
+    with pytest.raises(exceptions.DeadlineExceeded):
+        await store._ask(waits)
+    assert await store._connected() is not client
     await store.aclose()

@@ -15,6 +15,7 @@ from media_gateway.dashboard.v1.eager import begun
 from media_gateway.dashboard.v1.frames import ALL, encode
 from media_gateway.dashboard.v1.model import News, State, Sub
 from media_gateway.dashboard.v1.outbox import Outbox
+from media_gateway.dashboard.v1.wire import Frames, Wire
 from realtime.call import Call
 from realtime.events import Event, LiveEvent
 from realtime.hub import Cursor, Ended, Hub
@@ -92,6 +93,7 @@ class Peer:
         state: State,
         outbox: Outbox,
         *,
+        frames: Frames,
         wake: Callable[[Peer], None],
         redeem: Callable[[Peer, model.Redeem], None],
         list_all: Callable[[Peer, Watch, list[Mapping[str, Any]]], None],
@@ -100,6 +102,7 @@ class Peer:
     ) -> None:
         self._ws, self._hub, self.state, self.outbox = ws, hub, state, outbox
         self._wake, self._redeem, self._list_all, self._ping = wake, redeem, list_all, ping
+        self._wire = Wire(ws.scope, frames)
         self.conn = secrets.token_hex(6)
         self.finished: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         """Done with code and reason when the connection must be closed."""
@@ -241,6 +244,8 @@ class Peer:
             if text is None:
                 break
             sent += 1
+            if self._wire.write(text):
+                continue
             try:
                 rest = begun(self._ws.send({"type": "websocket.send", "text": text}))
             except (WebSocketDisconnect, OSError, RuntimeError):  # so the server says that the client has left

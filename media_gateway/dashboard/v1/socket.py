@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -23,13 +24,14 @@ from media_gateway.dashboard.v1.encoder import Encoder
 from media_gateway.dashboard.v1.model import Limits, Phase, State
 from media_gateway.dashboard.v1.outbox import Outbox
 from media_gateway.dashboard.v1.peer import Peer, Watch
+from media_gateway.dashboard.v1.wire import Frames
 from realtime.clock import Clock, iso, utcnow
 from realtime.hub import Hub
 from realtime.journal import Journal
 from realtime.stores.port import FeedState, StoreUnavailable
 
-SLICE = 48
-"""Frames that are sent before the event loop looks after others: about two milliseconds."""
+SLICE_S = 0.001
+"""How long frames are sent before the event loop looks after others; the turn that has begun then is finished."""
 TICK_S = 1.0
 _log = structlog.get_logger()
 
@@ -37,8 +39,8 @@ _log = structlog.get_logger()
 class Turns:
     """Who may send now. Many who have something to send are let on in slices, so that no broadcast holds the loop."""
 
-    def __init__(self, slice_: int = SLICE) -> None:
-        self._slice = slice_
+    def __init__(self, slice_s: float = SLICE_S, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._slice_s, self._clock = slice_s, clock
         self._waiting: deque[Peer] = deque()
         self._scheduled = False
 
@@ -52,10 +54,11 @@ class Turns:
                 asyncio.get_running_loop().call_soon(self._let_on)
 
     def _let_on(self) -> None:
-        budget = self._slice
-        while self._waiting and budget > 0:
-            peer = self._waiting.popleft()
-            budget -= peer.flush() or 1
+        until = self._clock() + self._slice_s
+        while self._waiting:
+            self._waiting.popleft().flush()
+            if self._clock() >= until:
+                break
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._let_on)
         else:
@@ -80,7 +83,7 @@ class V1Socket:
         self._connections, self._hub, self._journal = connections, hub, journal
         self._gate, self._cursors = gate, cursors
         self._limits, self._tick_s, self._clock = limits or Limits(), tick_s or TICK_S, clock
-        self._encoder = Encoder()
+        self._encoder, self._frames = Encoder(), Frames()
         self._turns = Turns()
         self._peers: set[Peer] = set()
         self._users: Counter[tuple[str, str]] = Counter()
@@ -135,6 +138,7 @@ class V1Socket:
             self._hub,
             state,
             outbox,
+            frames=self._frames,
             wake=self._turns.ask,
             redeem=lambda peer, wanted: self._job(peer, self._redeem(peer, wanted)),
             list_all=lambda peer, watch, heads: self._job(peer, self._list_all(peer, watch, heads)),
