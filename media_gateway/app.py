@@ -75,6 +75,7 @@ from realtime.dead_letters import Letters
 from realtime.erasure import Eraser
 from realtime.hub import Hub
 from realtime.journal import Journal
+from realtime.keeping import Job
 from realtime.live_lane import LiveLane
 from realtime.numbers.ledger import Ledger
 from realtime.retention import SWEEP_EVERY_S, sweep
@@ -308,19 +309,20 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
         await gateway.start()
         lane = LiveLane(core.store, core.hub.show, core.hub.watched)
         core.hub.on_live.append(lane.offer)
+        jobs: dict[str, Job] = {
+            "hub": core.hub.run,
+            "live_lane": lane.run,
+            "analyst": gateway.analyst.run,
+            "analyst_patrol": lambda: gateway.analyst.patrol(RETIRE_EVERY_S),
+            "retire": lambda: core.keeper.each("retire", RETIRE_EVERY_S, *_retiring(core, gateway.analyst)),
+            "sweep": lambda: _sweep(core),
+            "loop_lag": core.lag.run,
+            "posts": lambda: posts.watch(core.store, gateway.sessions, core.instance),
+        }
+        if gateway.campaigns is not None:
+            jobs["campaigns"] = gateway.campaigns.run
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(core.hub.run()),
-                group.create_task(lane.run()),
-                group.create_task(gateway.analyst.run()),
-                group.create_task(gateway.analyst.patrol(RETIRE_EVERY_S)),
-                group.create_task(_retire(core, gateway.analyst)),
-                group.create_task(_sweep(core)),
-                group.create_task(core.lag.run()),
-                group.create_task(posts.watch(core.store, gateway.sessions, core.instance)),
-            ]
-            if gateway.campaigns is not None:
-                tasks.append(group.create_task(gateway.campaigns.run()))
+            tasks = [group.create_task(core.keeper.keep(name, job), name=name) for name, job in jobs.items()]
             yield
             for task in tasks:
                 task.cancel()
@@ -330,18 +332,21 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
         await core.store.aclose()
 
 
-async def _retire(core: Core, analyst: Analyst) -> None:
-    """Calls that ended a while ago leave the active ones, those that nobody will end are ended, and commands that
-    nobody took are refused; whichever instance gets there first does it."""
-    while True:
-        await asyncio.sleep(RETIRE_EVERY_S)
-        try:
-            await core.journal.retire(stays=analyst.waits)
-            await expire(core.journal, core.store, utcnow())
-            for call in await end_abandoned(core.journal):
-                _log.warning("call_abandoned", call_id=call.call_id, status=call.status.value)
-        except StoreUnavailable:
-            _log.exception("retire_failed")
+def _retiring(core: Core, analyst: Analyst) -> tuple[Job, ...]:
+    """Calls that ended a while ago leave the active ones, commands that nobody took are refused, and calls that nobody
+    will end are ended; whichever instance gets there first does it."""
+
+    async def retire() -> None:
+        await core.journal.retire(stays=analyst.waits)
+
+    async def refuse() -> None:
+        await expire(core.journal, core.store, utcnow())
+
+    async def end() -> None:
+        for call in await end_abandoned(core.journal):
+            _log.warning("call_abandoned", call_id=call.call_id, status=call.status.value)
+
+    return retire, refuse, end
 
 
 async def _sweep(core: Core) -> None:
@@ -373,6 +378,7 @@ async def _readyz(request: Request) -> Response:
         "calls": len(gateway.sessions),
         "dashboards": len(gateway.connections),
         "loop_lag_ms": round(gateway.core.lag.ms(), 1),
+        "job_faults": gateway.core.keeper.faults.total(),
     }
     if gateway.sessions.draining:
         body["status"] = "draining"

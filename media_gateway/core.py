@@ -18,6 +18,7 @@ from realtime.bus.port import Bus
 from realtime.call import Call
 from realtime.hub import Hub
 from realtime.journal import Journal
+from realtime.keeping import Keeper
 from realtime.stores.port import DocumentStore
 
 
@@ -37,6 +38,7 @@ class Core:
     people: dict[str, Person] = field(default_factory=dict)
     """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
     lag: LoopLag = field(default_factory=LoopLag)
+    keeper: Keeper = field(default_factory=Keeper)
     instance: str = field(default_factory=lambda: f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}")
     """This process, as the heads of its calls name it."""
 

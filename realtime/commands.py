@@ -11,6 +11,7 @@ commit takes it off the head.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,8 +22,10 @@ from realtime import audit
 from realtime.call import Call
 from realtime.clock import iso
 from realtime.events import Draft, EventType
-from realtime.journal import Appended, Journal, Plan
+from realtime.journal import Appended, Journal, Plan, UnknownCall
 from realtime.stores.port import Create, Delete, DocumentStore, Query, Write
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["hangup", "transfer", "say", "whisper", "takeover", "release", "approve", "refuse"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -68,8 +71,14 @@ class Command:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Unknown keys are ignored. Raises TypeError on a poison document."""
-        return cls(**{name: value for name, value in data.items() if name in cls.__slots__})
+        """Unknown keys are ignored. Raises TypeError, ValueError on a poison document."""
+        command = cls(**{name: value for name, value in data.items() if name in cls.__slots__})
+        texts = (command.command_id, command.call_id, command.actor, command.created, command.expires)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(command.args, Mapping):
+            raise TypeError("a command's fields are of the wrong types")
+        if command.kind not in KINDS:
+            raise ValueError("a command is of no known kind")
+        return command
 
 
 def new(call_id: str, kind: Kind, actor: str, args: Mapping[str, Any], now: datetime) -> Command:
@@ -139,18 +148,43 @@ async def take(journal: Journal, store: DocumentStore, call_id: str, term: int) 
 
     journal.look_again(call_id)
     call = (await journal.update(call_id, decide, term=term)).call
-    return await _read(store, call_id, [one for one, by in call.commands.items() if by == mine])
+    return await _read(journal, store, call_id, [one for one, by in call.commands.items() if by == mine])
 
 
-async def left(store: DocumentStore, call: Call, which: Callable[[str], bool]) -> list[Command]:
+async def left(journal: Journal, store: DocumentStore, call: Call, which: Callable[[str], bool]) -> list[Command]:
     """Commands of this head that are not done and that `which` takes by who has taken them ("" is nobody; else the
-    term, a dot, and more). Raises StoreUnavailable."""
-    return await _read(store, call.call_id, [one for one, by in call.commands.items() if which(by)])
+    term, a dot, and more). Raises UnknownCall, StoreUnavailable."""
+    return await _read(journal, store, call.call_id, [one for one, by in call.commands.items() if which(by)])
 
 
-async def _read(store: DocumentStore, call_id: str, ids: list[str]) -> list[Command]:
+async def _read(journal: Journal, store: DocumentStore, call_id: str, ids: list[str]) -> list[Command]:
+    """Those that can be read; the others are taken off the head, so that they harm and block nobody again."""
     docs = await store.get(*(f"calls/{call_id}/commands/{one}" for one in ids)) if ids else []
-    return sorted((Command.from_dict(doc.data) for doc in docs if doc), key=lambda one: (one.created, one.command_id))
+    sound: list[Command] = []
+    broken: set[str] = set()
+    for one, doc in zip(ids, docs, strict=True):
+        try:
+            command = Command.from_dict(doc.data) if doc else None
+        except (TypeError, ValueError):
+            command = None
+        if command is None or (command.command_id, command.call_id) != (one, call_id):
+            broken.add(one)
+        else:
+            sound.append(command)
+    if broken:
+        log.error("commands_quarantined", extra={"call_id": call_id, "commands": sorted(broken)})
+        await _dropped(journal, call_id, broken)
+    return sorted(sound, key=lambda one: (one.created, one.command_id))
+
+
+async def _dropped(journal: Journal, call_id: str, broken: set[str]) -> None:
+    """Their documents stay for whoever looks into it, until they expire."""
+
+    def decide(call: Call) -> Plan | None:
+        kept = {one: by for one, by in call.commands.items() if one not in broken}
+        return Plan(change={"commands": kept}) if len(kept) < len(call.commands) else None
+
+    await journal.update(call_id, decide)
 
 
 async def settle(
@@ -192,10 +226,13 @@ async def expire(journal: Journal, store: DocumentStore, now: datetime) -> int:
     """Refuse what nobody took in time, of all active calls; how many. Any instance may do it, at any time."""
     refused = 0
     for call in await journal.active():
-        for command in await left(store, call, lambda by: not by):
-            if command.expires < iso(now):
-                await settle(journal, command, now, ok=False, detail="nobody took it in time")
-                refused += 1
+        try:
+            for command in await left(journal, store, call, lambda by: not by):
+                if command.expires < iso(now):
+                    await settle(journal, command, now, ok=False, detail="nobody took it in time")
+                    refused += 1
+        except UnknownCall:
+            continue  # it was deleted meanwhile
     return refused
 
 
@@ -207,7 +244,11 @@ async def posted(store: DocumentStore, instance: str) -> set[str]:
     docs = await store.query(Query(_posts(instance), limit=POSTS))
     if docs:
         await store.commit([Delete(doc.path) for doc in docs])
-    return {str(doc.data["call_id"]) for doc in docs}
+    told = {doc.data.get("call_id") for doc in docs}
+    calls = {one for one in told if isinstance(one, str)}
+    if len(calls) < len(told):
+        log.error("posts_quarantined", extra={"instance": instance})  # gone with the others: it says nothing
+    return calls
 
 
 def _posts(instance: str) -> str:

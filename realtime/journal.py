@@ -198,7 +198,7 @@ class Journal:
         calls, after = list[Call](), None
         while True:
             docs = await self._store.query(Query("calls", where, limit=ACTIVE_PAGE, after=after))
-            calls += [Call.from_dict(doc.data) for doc in docs]
+            calls += filter(None, map(listing.readable, docs))
             if len(docs) < ACTIVE_PAGE:
                 return calls
             after = docs[-1].path

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from realtime.call import Call, Status
 from realtime.clock import iso, parse_iso
-from realtime.stores.port import DocumentStore, Query
+from realtime.stores.port import Doc, DocumentStore, Query
+
+log = logging.getLogger(__name__)
 
 MOST = 200
 """Calls on a page."""
@@ -80,7 +83,9 @@ async def page(store: DocumentStore, wanted: Filter, cursor: str | None, limit: 
         docs = await store.query(_query(wanted, position, size))
         scanned += len(docs)
         for doc in docs:
-            call = Call.from_dict(doc.data)
+            call = readable(doc)
+            if call is None:
+                continue
             if call.started_at == position.at and call.call_id in position.seen:
                 continue
             if len(found) == limit:
@@ -91,6 +96,15 @@ async def page(store: DocumentStore, wanted: Filter, cursor: str | None, limit: 
         if len(docs) < size:
             return found, None
     return found, _encode(position)
+
+
+def readable(doc: Doc) -> Call | None:
+    """The call of this head; None, and a line in the log, for one that cannot be read: it hides no other call."""
+    try:
+        return Call.from_dict(doc.data)
+    except (KeyError, TypeError, ValueError) as error:
+        log.error("head_quarantined", extra={"path": doc.path, "why": type(error).__name__})
+        return None
 
 
 def _query(wanted: Filter, position: _Position, size: int) -> Query:

@@ -156,7 +156,7 @@ class LiveLane:
                 if doc is not None and doc.version != other.version:
                     other.version, other.changed_at = doc.version, now
                     if doc.data.get("by") != self._me:
-                        self._tell(id, other, doc.data["texts"])
+                        self._told(id, other, doc.data)
                 talks = now - other.changed_at < self._pace.own
                 other.read_at = now + (0 if talks else self._pace.idle)
 
@@ -170,6 +170,13 @@ class LiveLane:
             for id in ids:
                 if id in self._others:
                     self._others[id].beat_at = now
+
+    def _told(self, call_id: str, other: _Other, data: Mapping[str, Any]) -> None:
+        """A document that cannot be read shows nothing, and keeps no other call from being shown."""
+        try:
+            self._tell(call_id, other, data["texts"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            log.warning("live_lane_quarantined", extra={"call_id": call_id, "why": type(error).__name__})
 
     def _tell(self, call_id: str, other: _Other, texts: Mapping[str, Mapping[str, Any]]) -> None:
         """What is new in the texts; of a reply that has grown, the rest."""

@@ -21,6 +21,7 @@ OF_A_CALL = ("events", "idem", "call_data", "commands", "effects", "facts", "liv
 TTL_COLLECTIONS = (
     "calls",
     *OF_A_CALL,
+    "interest",
     "aliases",
     "call_ids",
     "news",  # parked/{...}/news

@@ -14,7 +14,8 @@ import structlog
 
 from media_gateway.http_errors import ApiError
 from media_gateway.telephony.outbound import CallBody, Outbound
-from realtime.campaigns.book import Book
+from realtime.backoff import delay
+from realtime.campaigns.book import Book, Unreadable
 from realtime.campaigns.machine import Begin, Finished, decide
 from realtime.campaigns.model import Campaign, Row
 from realtime.clock import Clock, iso, utcnow
@@ -24,6 +25,8 @@ from realtime.stores.port import Conflict, StoreUnavailable
 
 LOOK_S = 5.0
 """Between two looks for campaigns that want to be run."""
+FAILED_S = 300.0
+"""The longest pause of a campaign that fails again and again."""
 _PAUSES = {"daily_cap", "not_configured", "twilio_credentials", "from_not_verified", "unknown_flow"}
 """Refusals that every other row would meet too: the campaign waits for a person."""
 log = structlog.get_logger()
@@ -41,6 +44,7 @@ class Runner:
     clock: Clock = utcnow
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _faults: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Until cancelled: whatever campaign wants to be run and has nobody."""
@@ -58,9 +62,13 @@ class Runner:
     async def _one(self, campaign_id: str) -> None:
         try:
             while await self.step(campaign_id):
-                pass
+                self._faults.pop(campaign_id, None)
         except (StoreUnavailable, Conflict):
             log.warning("campaign_interrupted", campaign=campaign_id)  # the lease runs out, and somebody goes on
+        except Exception:  # one campaign's trouble ends neither the others nor the calls of this instance
+            attempt = self._faults[campaign_id] = self._faults.get(campaign_id, 0) + 1
+            log.exception("campaign_failed", campaign=campaign_id, attempt=attempt)
+            await self.sleep(delay(attempt, base=LOOK_S, cap=FAILED_S))
         finally:
             self._running.pop(campaign_id, None)
 
@@ -70,7 +78,12 @@ class Runner:
         campaign = await self.book.lease(campaign_id, self.owner, self.clock())
         if campaign is None:
             return False
-        rows = [await self._looked_at(campaign, row) for row in await self.book.rows(campaign_id)]
+        try:
+            rows = [await self._looked_at(campaign, row) for row in await self.book.rows(campaign_id)]
+        except Unreadable as error:
+            log.error("campaign_quarantined", campaign=campaign_id)
+            await self.book.move(campaign, "paused", f"{error}. Stop it, and place the calls that are left anew.")
+            return False
         decision = decide(campaign, rows, self.clock(), lambda number: zones_of(number, self.zone))
         match decision:
             case Finished():

@@ -130,7 +130,7 @@ class Campaigns:
     async def show(self, request: Request, principal: Principal) -> Response:
         """One, with its rows and how far they are."""
         campaign = await self._find(request, principal)
-        rows = await self.book.rows(campaign.campaign_id)
+        rows = await self.book.rows(campaign.campaign_id, only_sound=True)
         shown = [{name: value for name, value in row.to_dict().items() if name != "expire_at"} for row in rows]
         return JSONResponse({**_shown(campaign), "counts": counts(rows), "results": shown})
 

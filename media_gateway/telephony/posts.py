@@ -27,5 +27,9 @@ async def watch(store: DocumentStore, sessions: Sessions, instance: str, *, ever
             continue
         for call_id in told:
             session = sessions.get(call_id)
-            if session is not None:
+            if session is None:
+                continue
+            try:
                 session.on_commands()
+            except Exception:  # one call's trouble must not keep the others from their commands
+                _log.exception("post_failed", call_id=call_id)

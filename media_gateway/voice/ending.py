@@ -45,7 +45,7 @@ async def finish(
     call = await parts.journal.find(call_id)
     if call is None or call.status.terminal or call.owner_term != term:
         return
-    for command in await commands.left(parts.store, call, lambda _: True):
+    for command in await commands.left(parts.journal, parts.store, call, lambda _: True):
         await commands.settle(parts.journal, command, parts.clock(), ok=False, detail="the call is over")
     events = await said(parts.journal, call_id)
     brief = summary(state.to_dict()) if state else None

@@ -20,6 +20,7 @@ from media_gateway.voice.microphone import Microphone
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.scribe import Scribe
 from realtime import commands
+from realtime.backoff import delay
 from realtime.call import Call
 from realtime.clock import iso
 from realtime.commands import Command
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 PATIENCE_S = 30.0
 """How long the store may be away before the outcome of a command is given up."""
+UNREAD_S = 30.0
+"""The longest pause between two looks for commands that fail for no known reason."""
 _TALKING = (machine.Phase.LISTENING, machine.Phase.THINKING, machine.Phase.SPEAKING, machine.Phase.HELD)
 
 
@@ -64,6 +67,7 @@ class Supervising:
             self._group = group
             await self._inherit(owned)
             self._wake.set()  # what was wanted before anybody owned the call
+            failures = 0
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -76,6 +80,13 @@ class Supervising:
                     continue
                 except (Fenced, UnknownCall):
                     return
+                except Exception:  # the caller's conversation does not end because nobody can supervise it
+                    failures += 1
+                    log.exception("commands_unread", call_id=self._call_id, attempt=failures)
+                    await asyncio.sleep(delay(failures, base=self._parts.patience.look, cap=UNREAD_S))
+                    self._wake.set()
+                    continue
+                failures = 0
                 for command in taken:
                     task = group.create_task(self._carry_out(command))
                     self._running.add(task)
@@ -244,7 +255,7 @@ class Supervising:
         """What the instance before us has left: commands that it did not get done, a supervisor whose sound it had."""
         now, term = self._parts.clock(), owned.owner_term
         try:
-            for command in await commands.left(self._parts.store, owned, lambda by: bool(by)):
+            for command in await commands.left(self._parts.journal, self._parts.store, owned, lambda by: bool(by)):
                 if not owned.commands[command.command_id].startswith(f"{term}."):
                     detail = "the instance that took it has gone away; whether it was done is not known"
                     await commands.settle(self._parts.journal, command, now, ok=False, detail=detail)
@@ -253,3 +264,5 @@ class Supervising:
                 self._scribe.note(EventType.COMMAND, line, change={"supervisor": None})
         except (StoreUnavailable, UnknownCall) as problem:
             log.warning("commands_not_inherited", call_id=self._call_id, problem=type(problem).__name__)
+        except Exception:
+            log.exception("commands_not_inherited", call_id=self._call_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any, Literal
 from realtime.campaigns.model import OPEN, Campaign, Row, RowState, State
 from realtime.clock import iso
 from realtime.stores.port import Conflict, Create, Doc, DocumentStore, Put, Query, Write
+
+log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 BATCH = 200
@@ -25,6 +28,10 @@ _NEXT: dict[State, frozenset[State]] = {
 }
 
 
+class Unreadable(Exception):
+    """A row of this campaign cannot be read."""
+
+
 class WrongState(Exception):
     """A campaign that is over cannot be moved any more."""
 
@@ -34,6 +41,7 @@ class Book:
 
     def __init__(self, store: DocumentStore) -> None:
         self._store = store
+        self._told: set[str] = set()
 
     async def create(self, campaign: Campaign, rows: Sequence[Row], beside: Sequence[Write] = ()) -> None:
         """The rows first: a campaign that is there is whole."""
@@ -51,19 +59,25 @@ class Book:
     async def of_org(self, org: str, limit: int = 50) -> list[Campaign]:
         """The newest first."""
         query = Query("campaigns", [("org", "==", org)], order_by="created_at", descending=True, limit=limit)
-        return [Campaign.from_dict(doc.data) for doc in await self._store.query(query)]
+        return self._sound(await self._store.query(query))
 
-    async def rows(self, campaign_id: str) -> list[Row]:
-        """All rows, in the order of the table."""
+    async def rows(self, campaign_id: str, *, only_sound: bool = False) -> list[Row]:
+        """All rows, in the order of the table. Raises Unreadable, unless those that cannot be read are left out."""
         rows: list[Row] = []
+        after: Any = None
         while True:
-            after = rows[-1].n if rows else None
             page = await self._store.query(
                 Query(f"campaigns/{campaign_id}/rows", order_by="n", after=after, limit=BATCH)
             )
-            rows += (Row.from_dict(doc.data) for doc in page)
+            for doc in page:
+                try:
+                    rows.append(Row.from_dict(doc.data))
+                except (KeyError, TypeError, ValueError) as error:
+                    if not only_sound:
+                        raise Unreadable(f"row {doc.data.get('n')} cannot be read") from error
             if len(page) < BATCH:
                 return rows
+            after = page[-1].data["n"]
 
     async def move(self, campaign: Campaign, state: State, reason: str = "", beside: Sequence[Write] = ()) -> Campaign:
         """Pause, go on, stop. The same state again changes nothing. Raises WrongState."""
@@ -84,7 +98,7 @@ class Book:
     async def running(self) -> list[Campaign]:
         """Those that want to be run, of every organisation."""
         query = Query("campaigns", [("state", "==", "running")], limit=100)
-        return [Campaign.from_dict(doc.data) for doc in await self._store.query(query)]
+        return self._sound(await self._store.query(query))
 
     async def lease(self, campaign_id: str, owner: str, now: datetime) -> Campaign | None:
         """It is `owner`'s to run for `LEASE` from now; None if another one's, or not running any more."""
@@ -104,7 +118,7 @@ class Book:
 
     async def close_rows(self, campaign_id: str) -> None:
         """A stopped campaign: those whose turn has not come are told so."""
-        for row in await self.rows(campaign_id):
+        for row in await self.rows(campaign_id, only_sound=True):
             if row.state == "waiting":
                 await self.write(campaign_id, replace(row, state="stopped"))
 
@@ -120,6 +134,18 @@ class Book:
                 await self.write(campaign.campaign_id, replace(row, to="", variables={}, state=state))
                 forgotten += 1
         return forgotten
+
+    def _sound(self, docs: Sequence[Doc]) -> list[Campaign]:
+        """Those that can be read; one that cannot keeps no other from being shown or run, and is told of once."""
+        found: list[Campaign] = []
+        for doc in docs:
+            try:
+                found.append(Campaign.from_dict(doc.data))
+            except (KeyError, TypeError, ValueError):
+                if doc.path not in self._told:
+                    log.error("campaign_quarantined", extra={"path": doc.path})
+                self._told.add(doc.path)
+        return found
 
     async def _put(self, doc: Doc, campaign: Campaign, beside: Sequence[Write] = ()) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +15,7 @@ from realtime.call import Call, Status
 from realtime.commands import CallOver, Claimed, Command, TooMany
 from realtime.events import EventType
 from realtime.journal import Fenced, Journal
-from realtime.stores.port import DocumentStore, StoreUnavailable
+from realtime.stores.port import DocumentStore, Put, StoreUnavailable
 from tests.realtime.stores import BOTH, opened, opener
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +93,7 @@ async def test_what_an_owner_took_and_did_not_do_is_known_to_the_next(
         await commands.take(at.there, at.store, CALL, at.term)
         waiting = await at.issue("whisper")
         head = await at.here.own(CALL, "here")
-        assert await commands.left(at.store, head, lambda by: bool(by)) == [taken]
+        assert await commands.left(at.here, at.store, head, lambda by: bool(by)) == [taken]
         assert await commands.take(at.here, at.store, CALL, head.owner_term) == [waiting]
 
 
@@ -172,3 +172,39 @@ def test_a_command_is_read_as_it_was_written() -> None:
     command = commands.new(CALL, "say", "ann", {"text": "hello"}, NOON)
     assert Command.from_dict({**{name: getattr(command, name) for name in command.__slots__}, "new": 1}) == command
     assert replace(command, kind="say").expires == "2026-11-20T12:00:30.000Z"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{}, {"args": 7}, {"expires": 5}, {"kind": "dance"}, {"actor": None}, {"command_id": "another"}],
+)
+async def test_a_command_that_cannot_be_read_goes_aside(
+    broken: dict[str, object], request: pytest.FixtureRequest
+) -> None:
+    async with place("embedded", request) as at:
+        bad, good = await at.issue("say"), await at.issue("whisper")
+        whole = {**asdict(bad), **broken} if broken else {"nothing": 1}
+        await at.store.commit([Put(f"calls/{CALL}/commands/{bad.command_id}", whole)])
+        assert await commands.take(at.there, at.store, CALL, at.term) == [good]
+        assert list((await at.head()).commands) == [good.command_id], "it takes no place any more"
+        await commands.settle(at.there, good, NOON, ok=True)
+        again = await at.issue("say")
+        await at.store.commit([Put(f"calls/{CALL}/commands/{again.command_id}", whole)])
+        assert await commands.expire(at.here, at.store, NOON) == 0
+        assert (await at.head()).commands == {}
+
+
+async def test_a_post_that_cannot_be_read_keeps_no_other_from_being_told(request: pytest.FixtureRequest) -> None:
+    async with place("embedded", request) as at:
+        await at.store.commit([Put("posts/there/commands/0", {"at": 1}), Put("posts/there/commands/1", {"call_id": 5})])
+        await at.issue()
+        assert await commands.posted(at.store, "there") == {CALL}
+        assert await commands.posted(at.store, "there") == set()
+
+
+async def test_a_head_that_cannot_be_read_hides_no_other(request: pytest.FixtureRequest) -> None:
+    async with place("embedded", request) as at:
+        head = (await at.head()).to_dict()
+        await at.store.commit([Put("calls/CA0", {**head, "call_id": "CA0", "status": "dancing"})])
+        assert [call.call_id for call in await at.here.active()] == [CALL]
+        assert [call.call_id for call in (await at.here.calls(org="acme"))[0]] == [CALL]

@@ -14,7 +14,7 @@ from realtime.events import LiveType
 from realtime.live_lane import LiveLane, Pace
 from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.firestore import FirestoreStore
-from realtime.stores.port import Doc, DocumentStore, StoreUnavailable, Write
+from realtime.stores.port import Doc, DocumentStore, Put, StoreUnavailable, Write
 
 pytestmark = pytest.mark.anyio
 TS = "2026-11-20T10:00:00.000Z"
@@ -165,4 +165,14 @@ async def test_a_store_that_is_away_is_waited_for(embedded: EmbeddedStore) -> No
         await until(lambda: shown, watcher)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+    await embedded.aclose()
+
+
+async def test_a_document_that_cannot_be_read_hides_no_other(embedded: EmbeddedStore) -> None:
+    async with pair(embedded, ["CA0", "CA1"]) as (owner, watcher, shown, _):
+        await watcher.round()
+        await embedded.commit([Put("calls/CA0/live/current", {"by": "x", "texts": {"partial_transcript": 7}})])
+        owner.offer("CA1", LiveType.PARTIAL_TRANSCRIPT, {"turn": 1, "text": "I"}, TS)
+        await until(lambda: shown, owner, watcher)
+        assert shown == [("partial_transcript", {"turn": 1, "text": "I"})]
     await embedded.aclose()

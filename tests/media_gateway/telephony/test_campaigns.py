@@ -16,6 +16,7 @@ from media_gateway.telephony import campaign_runner
 from realtime.campaigns import machine
 from realtime.clock import utcnow
 from realtime.records import do_not_call
+from realtime.stores.port import Put
 from tests.media_gateway.harness import gateway
 from tests.media_gateway.telephony.test_outbound import Desk, desk
 
@@ -166,3 +167,42 @@ async def test_an_installation_that_places_no_calls_says_what_is_missing(tmp_pat
         assert "TWILIO_ACCOUNT_SID" in answer.json()["error"]["fix"]
         plan = await running.http.post("/api/v1/campaigns/check", json={**ALWAYS, "csv": TABLE}, headers=headers)
         assert "TWILIO_ACCOUNT_SID" in plan.json()["missing"]
+
+
+async def test_a_row_that_cannot_be_read_stops_its_campaign_and_no_other(tmp_path: Path) -> None:
+    async with desk(tmp_path, anyone=BUSY) as here:
+        hurried(here)
+        store = here.running.gateway.core.store
+        await store.commit([Put("campaigns/broken", {"state": "running", "org": "default", "created_at": "2026"})])
+        bad = (await post(here, "", {**ALWAYS, "csv": TABLE, "opens": "00:00", "closes": "00:01"})).json()
+        await store.commit([Put(f"campaigns/{bad['campaign_id']}/rows/00000", {"n": 0, "state": "waiting"})])
+        found = await until(here, bad["campaign_id"], "paused")
+        assert "row 0 cannot be read" in found["reason"]
+        good = (await post(here, "", {**ALWAYS, "csv": TABLE.replace("+141555501", "+141555502")})).json()
+        await until(here, good["campaign_id"], "done")
+        assert (await post(here, f"/{bad['campaign_id']}/stop")).status_code == 200
+        assert not here.running.gateway.core.keeper.faults
+
+
+async def test_a_campaign_that_fails_leaves_the_calls_and_the_other_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(tmp_path, anyone=BUSY) as here:
+        hurried(here)
+        runner, failed = here.running.gateway.campaigns, asyncio.Event()
+        assert runner is not None
+        monkeypatch.setattr(campaign_runner, "FAILED_S", 0.02)
+        rows = runner.book.rows
+
+        async def broken(campaign_id: str, *, only_sound: bool = False) -> Any:
+            if not failed.is_set() and not only_sound:
+                failed.set()
+                raise RuntimeError("a bug")
+            return await rows(campaign_id, only_sound=only_sound)
+
+        monkeypatch.setattr(runner.book, "rows", broken)
+        begun = (await post(here, "", {**ALWAYS, "csv": TABLE})).json()
+        async with asyncio.timeout(20):
+            await failed.wait()
+        monkeypatch.setattr(runner.book, "rows", rows)
+        await until(here, begun["campaign_id"], "done")
