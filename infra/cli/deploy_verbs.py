@@ -89,6 +89,29 @@ def up(
 
 
 @deploy_app.command()
+def release(
+    image: Annotated[list[str], typer.Option(help="gateway=NAME@sha256:..., and functions=...")],
+    project: Project = None,
+    region: Region = REGION,
+    profile: ProfileName = PROFILE,
+    env: Env = MAIN,
+    public_url: PublicUrl = "",
+    watch: Watch = 5.0,
+    no_promote: Annotated[bool, typer.Option("--no-promote", help="Leave the candidate under its tag.")] = False,
+) -> None:
+    """A new version of the services, by the same road, and nothing else: what Cloud Build does (cloudbuild.yaml)."""
+    from infra.cli import deploying
+
+    where = deploying.Where(project=project, region=region, profile=profile, env=env, public_url=public_url)
+
+    def work() -> int:
+        given = deploying.images_of(image)
+        return deploying.run_release(err, where, given, watch_s=watch * 60, promote=not no_promote)
+
+    raise typer.Exit(deploying.guarded(err, work))
+
+
+@deploy_app.command()
 def promote(
     project: Project = None,
     region: Region = REGION,

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.cost.model import Assumptions, estimate, money, total
-from infra.gcloud import release, services
+from infra.gcloud import release, services, values
 from infra.gcloud.access import smoker
 from infra.gcloud.gcloud import Gcloud, GcloudFailed, NoGcloud
 from infra.gcloud.images import PARTS
-from infra.gcloud.observe import locate, look_at_services
+from infra.gcloud.observe import State, locate, look_at_ours, look_at_services
 from infra.gcloud.place import BadPlace, Place, place
 from infra.gcloud.resources import components
 from infra.gcloud.road import ReleaseFailed, Road
@@ -225,6 +225,34 @@ def _print_addresses(out: Console, there: Place) -> None:
     login = f"gcloud secrets versions access latest --secret={there.named('admin-password')} --project={there.project}"
     out.print(f"{'login':<10} admin, with the password that this prints: {login}", highlight=False, soft_wrap=True)
     out.print(f"{'next':<10} python3 run.py wire   (points your number and ElevenLabs here)", highlight=False)
+
+
+def run_release(err: Console, where: Where, images: Mapping[str, str], *, watch_s: float, promote: bool) -> int:
+    """`release`: the services that are there, with other images and by the road; nothing else is looked at or changed,
+    so that a build may do it with its few permissions."""
+    there = where.place()
+    if not images:
+        raise BadPlace("Which images? --image gateway=NAME@sha256:... --image functions=NAME@sha256:...")
+    gcloud = gcloud_for(there, err)
+    shown = look_at_ours(gcloud, there, [there.named(component.name) for component in components(there)])
+    if len(shown) < len(components(there)):
+        raise ReleaseFailed("Some services are not there yet: `up` makes them (python3 run.py status).")
+    there = replace(there, number=str(next(iter(shown.values()))["metadata"]["namespace"]))
+    running = {name: release.running(item) for name, item in shown.items()}
+    given = services.Inputs(
+        images=images,
+        versions=values.pinned(there, running),
+        settings=values.settings(there, os.environ, State(services=shown)),
+    )
+    documents = [services.document(there, component, given) for component in components(there)]
+
+    def tell(line: str) -> None:
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    smoke = smoker(gcloud, os.environ, tell)(there)
+    road = Road(gcloud=gcloud, place=there, smoke=smoke, told=tell, watch_s=watch_s, promote=promote, one_by_one=True)
+    road.walk(documents, running)
+    return 0
 
 
 def run_promote(err: Console, where: Where, *, watch_s: float, dry_run: bool) -> int:

@@ -184,10 +184,12 @@ FUNCTIONS = (
     ),
 )
 
+SMOKED = ("twilio-auth-token", "admin-password")
+"""What the smoke test of a release signs and logs in with."""
 HELPERS = {
     "push": "Pub/Sub shows its token when it pushes to `apply`",
     "schedule": "Cloud Scheduler shows its token when it calls a function",
-    "build": "builds and releases; may do nothing else",
+    "build": "builds, releases, and tries what it released",
 }
 
 INDEXES = {
@@ -332,6 +334,11 @@ def _grants(place: Place) -> list[Resource]:
         grant(f"repository:{place.prefix}", "roles/artifactregistry.writer", place.account("build")),
         grant(f"bucket:{place.bucket('source')}", "roles/storage.objectViewer", place.account("build")),
         grant("project", "roles/logging.logWriter", place.account("build")),
+        grant("project", "roles/logging.viewer", place.account("build")),
+        *[
+            grant(f"secret:{place.named(name)}", "roles/secretmanager.secretAccessor", place.account("build"))
+            for name in SMOKED
+        ],
     ]
 
 

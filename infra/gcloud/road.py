@@ -14,7 +14,7 @@ from infra.gcloud import release, services
 from infra.gcloud.gcloud import Gcloud, GcloudFailed
 from infra.gcloud.kind import JSON
 from infra.gcloud.model import Command
-from infra.gcloud.observe import look_at_services
+from infra.gcloud.observe import look_at_ours, look_at_services
 from infra.gcloud.place import Place
 from infra.gcloud.release import Running, running
 from infra.gcloud.resources import components
@@ -42,6 +42,8 @@ class Road:
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     promote: bool = True
+    one_by_one: bool = False
+    """Look at each service by itself: the build may not list the project's."""
     changed: list[str] = field(default_factory=list)
     """What was done, for the summary."""
 
@@ -185,8 +187,11 @@ class Road:
         return len(self.gcloud.read(read))
 
     def _look(self) -> dict[str, Running]:
-        ours = {self.place.named(component.name) for component in components(self.place)}
-        shown = look_at_services(self.gcloud, self.place)
+        ours = [self.place.named(component.name) for component in components(self.place)]
+        if self.one_by_one:
+            shown = look_at_ours(self.gcloud, self.place, ours)
+        else:
+            shown = look_at_services(self.gcloud, self.place)
         return {name: running(item) for name, item in shown.items() if name in ours}
 
 

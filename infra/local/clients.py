@@ -25,9 +25,13 @@ class Api:
         self._client = httpx2.AsyncClient(base_url=self.url, timeout=DEADLINE_S)
 
     async def __aenter__(self) -> Self:
-        answer = await self._client.post("/auth/login", json=self._login)
-        answer.raise_for_status()
-        self.token = answer.json()["access_token"]
+        try:
+            answer = await self._client.post("/auth/login", json=self._login)
+            answer.raise_for_status()
+            self.token = answer.json()["access_token"]
+        except BaseException:  # whoever may not come in has nothing to close
+            await self._client.aclose()
+            raise
         self._client.headers["Authorization"] = f"Bearer {self.token}"
         return self
 

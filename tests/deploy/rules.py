@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.gcloud.place import Place
-from infra.gcloud.resources import SECRETS, components
+from infra.gcloud.resources import SECRETS, SMOKED, components
 from realtime.retention import TTL_COLLECTIONS
 from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Cloud
 
@@ -50,7 +50,7 @@ def no_wide_roles(cloud: Cloud, _place: Place) -> Iterator[str]:
 def grants_stand_on_the_resource(cloud: Cloud, place: Place) -> Iterator[str]:
     """On the project nothing but the build's log lines, and Firestore with the condition that names the database."""
     for target, role, member, condition in _bindings(cloud):
-        if target != "project" or role == "roles/logging.logWriter":
+        if target != "project" or role.startswith("roles/logging."):
             continue
         wanted = f'resource.name=="projects/{PROJECT}/databases/{place.database}"'
         if not role.startswith("roles/datastore.") or condition != wanted:
@@ -111,6 +111,8 @@ def secrets_are_read_by_who_uses_them(cloud: Cloud, place: Place) -> Iterator[st
             for component in components(place)
             if secret.name in component.secrets
         }
+        if secret.name in SMOKED:
+            want.add(f"serviceAccount:{place.account('build')}")
         have = {member for target, _, member, _ in _bindings(cloud) if target == f"secret:{place.named(secret.name)}"}
         if have != want:
             yield f"{secret.name} may be read by {sorted(have)}"
@@ -277,12 +279,15 @@ def the_build_may_build_and_release_only(cloud: Cloud, place: Place) -> Iterator
     allowed = {
         "repository": "roles/artifactregistry.writer",
         "bucket": "roles/storage.objectViewer",
-        "project": "roles/logging.logWriter",
+        "project": "roles/logging.logWriter roles/logging.viewer",
+        "secret": "roles/secretmanager.secretAccessor",
         "service": "roles/run.developer",
         "account": "roles/iam.serviceAccountUser",
     }
     for target, role, who, _ in _bindings(cloud):
-        if who == member and allowed.get(target.partition(":")[0]) != role:
+        kind, _, name = target.partition(":")
+        smoked = kind != "secret" or name in [place.named(each) for each in SMOKED]
+        if who == member and (role not in allowed.get(kind, "").split() or not smoked):
             yield f"the build has {role} on {target}"
 
 
