@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.gcloud import images
+from infra.gcloud.down import plan_down, take_down
 from infra.gcloud.place import Place
 from infra.gcloud.resources import SECRETS
 from infra.gcloud.up import Plan
@@ -133,6 +134,27 @@ def test_large_with_a_second_system_beside_it(tmp_path: Path) -> None:
         assert all(name.startswith("callboard-staging-") for name in added)
         assert set(here.cloud.things["database"]) == {"(default)", "callboard-staging"}
         assert "callboard-staging-events" in here.cloud.things["topic"]
+
+
+@pytest.mark.long
+def test_down_keeps_the_data_and_then_leaves_nothing(tmp_path: Path) -> None:
+    with ready(tmp_path) as here:
+        here.up()
+        cloud = here.cloud
+        for keep in (True, False):
+            todo = here.plan()
+            take_down(here.gcloud, plan_down(todo.place, todo.state, keep_data=keep), here.lines.append)
+            left = {kind: set(things) for kind, things in cloud.things.items() if things}
+            if keep:
+                assert {"database", "version", "topic", "subscription"} <= set(left)
+                assert left["bucket"] == {f"{PROJECT}-callboard-files"}
+            gone = ("service", "job", "queue", "account", "repository", "metric", "policy", "channel", "budget")
+            assert not set(gone) & set(left)
+        assert not {"database", "secret", "topic", "subscription", "bucket"} & set(left)
+        ours = [
+            member for b in cloud.policies["project"]["bindings"] for member in b["members"] if "callboard" in member
+        ]
+        assert ours == []
 
 
 def test_the_second_run_changes_nothing(story: Story) -> None:

@@ -425,3 +425,21 @@ def _kept(request: Request, name: str, raw: bytes) -> Json:
             "metageneration": "1", "md5Hash": base64.b64encode(hashlib.md5(raw).digest()).decode()}  # fmt: skip
     request.cloud.things["object"][f"{request['name']}/{name}"] = kept
     return kept
+
+
+@route("billingbudgets.googleapis.com", "DELETE", r"/v1/(?P<name>billingAccounts/[^/]+/budgets/[^/]+)")
+def delete_budget(request: Request) -> Json:
+    request.cloud.get("budget", request["name"])
+    del request.cloud.things["budget"][request["name"]]
+    return {}
+
+
+@route(STORAGE, "GET", r"/storage/v1/b/(?P<name>[^/]+)/storageLayout")
+def storage_layout(request: Request) -> Json:
+    request.cloud.get("bucket", request["name"])
+    return {"kind": "storage#storageLayout", "bucket": request["name"], "location": "US-CENTRAL1"}
+
+
+@route(STORAGE, "GET", r"/storage/v1/b/(?P<name>[^/]+)/managedFolders")
+def managed_folders(_request: Request) -> Json:
+    return {"kind": "storage#managedFolders", "items": []}
