@@ -94,6 +94,8 @@ class Floor:
         """US dollars so far, by part and in all (`prices.cost`)."""
         self.hello: Started | None = None
         """What the conversation was begun with."""
+        self.unreached = False
+        """The caller is back from a person who was not there: a call that is broken does not send them there again."""
         self._announcements: dict[str, _Announcement] = {}
         self._parts = parts
         self._call_id = call_id
@@ -225,10 +227,13 @@ class Floor:
         self._scribe.note(EventType.PROVIDER_FAULT, data)
 
     def _leave(self, turn: int) -> None:
-        """The call cannot go on: apologise with the sound that is at hand, and hand the caller to a human."""
+        """The call cannot go on: apologise with the sound that is at hand, and hand the caller to a human if there is
+        one."""
+        line = self._parts.regret if self.unreached else self._parts.apology
         self.mouth.begin(turn)
-        self.mouth.say_prerendered(self._parts.apology)
-        self.mouth.answered(Directive(say=self._parts.apology, after="handoff", interruptible=False))
+        self.mouth.say_prerendered(line)
+        after: Literal["hangup", "handoff"] = "hangup" if self.unreached else "handoff"
+        self.mouth.answered(Directive(say=line, after=after, interruptible=False))
 
     def _heard(self, event: HeardSound) -> None:
         """The recogniser's callback."""

@@ -125,6 +125,10 @@ class Parts:
     time_soon: str = "I have to tell you that we have about one minute left on this call."
     time_up: str = "I am sorry, our time on this call is up. Please call again if there is more to do. Goodbye."
     apology: str = "I am sorry, I am having some trouble on my side. Could you say that once more?"
+    regret: str = (
+        "I am sorry, I am having trouble on my side, and nobody can take your call right now. Please call again later. "
+        "Goodbye."
+    )
     cut_off: str = "Sorry, we were cut off."
     lookup: Callable[[str, str], Awaitable[Mapping[str, Any] | None]] | None = None
     clock: Clock = utcnow
@@ -143,6 +147,7 @@ class Parts:
             self.time_soon,
             self.time_up,
             self.apology,
+            self.regret,
             self.cut_off,
         )
 

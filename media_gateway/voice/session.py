@@ -52,6 +52,7 @@ class CallSession:
         )
         telephone = started.stream_sid.startswith("MZ")  # a browser's has no such id
         self.floor = Floor(parts, started.call_id, self._scribe, line, reopen=self._open_engine, telephone=telephone)
+        self.floor.unreached = (started.variables or {}).get("handoff") not in (None, "ended")
         self._supervising = Supervising(parts, started.call_id, self.floor, self._scribe)
         self._group: asyncio.TaskGroup | None = None
         self._engine_tasks: set[asyncio.Task[None]] = set()

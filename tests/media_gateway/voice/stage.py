@@ -385,13 +385,14 @@ class Stage:
             patience=self.patience,
         )
 
-    def begin(self) -> CallSession:
+    def begin(self, **variables: object) -> CallSession:
         stream = StartedStream(
             call_id=CALL,
             stream_sid="MZ1",
             caller_phone="+15550001",
             resumed=self.resumed,
             direction=self.direction,
+            variables=variables,
         )
         self.session = CallSession(self.parts(), stream, self.line)
         self.line.session = self.session

@@ -19,7 +19,7 @@ from media_gateway.voice.ports import (
 from realtime.call import Call
 from realtime.events import EventType
 from realtime.stores.port import StoreUnavailable
-from tests.media_gateway.voice.stage import APOLOGY, CALL, GREETING, Stage, call, until
+from tests.media_gateway.voice.stage import APOLOGY, CALL, GREETING, Stage, call, tone, until
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +163,20 @@ async def test_ears_that_are_gone_for_good(tmp_path: Path) -> None:
         stage.ears.refusals = 9
         stage.break_ears()
         await _handed_over(stage)
+
+
+async def test_a_broken_call_does_not_send_its_caller_to_nobody_twice(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        regret = stage.parts().regret
+        stage.prerendered[regret] = tone(regret)
+        stage.ears.refusals = 9
+        stage.begin(handoff="no_answer", handoff_attempt=1)
+        await stage.ended()
+        replies = await stage.kept(EventType.AI_RESPONSE_COMPLETE)
+        assert replies[-1]["text"] == regret
+        head = await stage.journal.find(CALL)
+        assert head
+        assert head.status.terminal
 
 
 async def test_ears_that_come_back_have_their_tries_again(tmp_path: Path) -> None:
