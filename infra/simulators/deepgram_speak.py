@@ -14,7 +14,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
@@ -69,6 +69,8 @@ class DeepgramSpeak:
     open: int = 0
     most: int = 0
     url: str = ""
+    sound: Callable[[str], bytes] = lambda text: speak(text).mulaw
+    """What a text sounds like: mu-law, 8 kHz."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -242,7 +244,7 @@ class _Session:
             if text and not self._wire.empty:
                 self._owner.said.append(text)
                 await asyncio.sleep(delays.first_ms / 1000)
-                sound = speak(text).mulaw
+                sound = self._owner.sound(text)
                 step = delays.chunk_ms * 8
                 for at in range(0, len(sound), step):
                     await self._wire.send(sound[at : at + step])

@@ -58,6 +58,8 @@ class OpenAiApi:
     """Faults that befall the requests to one model only."""
     asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=KEPT))
     refused: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    chunk_sent: Callable[[Asked], None] | None = None
+    """Told after each chunk of a streamed answer."""
     port: int = 0
     _script: deque[Reply] = field(default_factory=deque)
     _wire: HttpWire | None = None
@@ -133,7 +135,7 @@ class OpenAiApi:
             reply = Reply(finish="stop")
         try:
             if body.get("stream"):
-                await _Stream(exchange, asked, reply, trouble, headers).run()
+                await _Stream(exchange, asked, reply, trouble, headers, self.chunk_sent).run()
             else:
                 await self._whole(exchange, asked, reply, trouble, headers)
         finally:
@@ -183,8 +185,15 @@ class _Stream:
     """One streamed answer."""
 
     def __init__(
-        self, exchange: Exchange, asked: Asked, reply: Reply, trouble: Trouble, headers: Mapping[str, str]
+        self,
+        exchange: Exchange,
+        asked: Asked,
+        reply: Reply,
+        trouble: Trouble,
+        headers: Mapping[str, str],
+        chunk_sent: Callable[[Asked], None] | None = None,
     ) -> None:
+        self._chunk_sent = chunk_sent
         self._exchange = exchange
         self._asked = asked
         self._reply = reply
@@ -240,6 +249,8 @@ class _Stream:
                 return False
         self._exchange.send(sse(chunk))
         self._asked.sent += 1
+        if self._chunk_sent:
+            self._chunk_sent(self._asked)
         return True
 
 

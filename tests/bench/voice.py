@@ -1,0 +1,290 @@
+"""What a call costs, and what the gateway adds to the vendors' own delays, beside the floor in the same run.
+
+    python -m tests.bench.voice --calls 1,5,10,50,100 --json docs/bench/voice.json
+
+The gateway has one core to itself, simulators and callers the other. Linux, two cores. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx2
+import uvloop
+
+from infra.simulators import signing
+from infra.simulators.deepgram_listen import API_KEY as DEEPGRAM_KEY
+from infra.simulators.openai_api import API_KEY as OPENAI_KEY
+from tests.bench.bare_socket import BareSocket
+from tests.bench.load_phone import LoadPhone, Seen
+from tests.bench.vendors import Watch, vendors
+from tests.media_gateway.harness import TOKEN, environ
+
+HOST = "calls.example.com"
+PATH = "/api/v1/voice/media-stream"
+SATURATED = 0.9
+SETTLE_S = 4.0
+SLOW_LEG_S = 0.02
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+# --- the process that is measured ---
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(one) for one in (task / "children").read_text().split()]
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of the process and its children."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICK + sum(cpu_s(child) for child in _children(pid))
+
+
+def rss_mb(pid: int) -> float:
+    """Of the process and its children."""
+    own = int(_stat(pid)[21]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return own + sum(rss_mb(child) for child in _children(pid))
+
+
+@asynccontextmanager
+async def target(kind: str, calls: int, deepgram: str, openai: str, core: int) -> AsyncIterator[tuple[int, int]]:
+    """The gateway or the floor on one core, ready: its pid and port."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = environ(
+            Path(folder),
+            PORT=str(port),
+            PUBLIC_BASE_URL=f"https://{HOST}",
+            CALLBOARD_STT="deepgram",
+            CALLBOARD_LLM="openai",
+            CALLBOARD_TTS="deepgram",
+            DEEPGRAM_LISTEN="v2",
+            DEEPGRAM_BASE_URL=deepgram,
+            DEEPGRAM_API_KEY=DEEPGRAM_KEY,
+            OPENAI_BASE_URL=openai,
+            OPENAI_API_KEY=OPENAI_KEY,
+            CALLBOARD_MAX_CALLS=str(calls + 10),
+            CALLBOARD_MAX_LAG_MS="0",
+            LOG_LEVEL="WARNING",
+        )
+        module = ["media_gateway"] if kind == "callboard" else ["tests.bench.floor", "--port", str(port)]
+        process = subprocess.Popen(  # noqa: ASYNC220 - once, before anything is measured
+            ["taskset", "-c", str(core), sys.executable, "-m", *module], env={**os.environ, **environment}
+        )
+        try:
+            await _ready(process, port)
+            yield process.pid, port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.to_thread(process.wait, 15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+async def _ready(process: subprocess.Popen[bytes], port: int) -> None:
+    async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False, headers={"Host": HOST}) as http:
+        while True:
+            if process.poll() is not None:
+                raise RuntimeError(f"it ended with {process.returncode}")
+            try:
+                if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port: int = one.getsockname()[1]
+        return port
+
+
+# --- calls ---
+
+
+async def ring(http: httpx2.AsyncClient, phone: LoadPhone) -> dict[str, str]:
+    """A call comes in: the parameters of its stream."""
+    sid = f"CA{phone.number:032d}"
+    form = {"CallSid": sid, "From": f"+1415555{phone.number:04d}", "To": "+14155550100", "CallStatus": "ringing"}
+    url = f"https://{HOST}/api/v1/voice/incoming"
+    headers = {signing.HEADER: signing.sign(TOKEN, url, form), "Content-Type": "application/x-www-form-urlencoded"}
+    answer = await http.post("/api/v1/voice/incoming", content=urlencode(form), headers=headers)
+    if answer.status_code != 200 or 'name="token"' not in answer.text:
+        raise OSError(f"incoming answered {answer.status_code}")
+    return {"token": answer.text.split('name="token" value="')[1].split('"')[0]}
+
+
+async def place(kind: str, http: httpx2.AsyncClient, port: int, phone: LoadPhone, seen: Seen) -> None:
+    """One call, until its stream runs."""
+    try:
+        parameters = await ring(http, phone) if kind == "callboard" else {}
+        headers = {signing.HEADER: signing.sign(TOKEN, f"wss://{HOST}{PATH}")}
+        url = f"ws://127.0.0.1:{port}{PATH}"
+        socket = await BareSocket.connect(url, headers, phone.message, phone.lost, host=HOST)
+        phone.take(socket, f"CA{phone.number:032d}", parameters)
+    except (OSError, TimeoutError, httpx2.HTTPError) as problem:
+        seen.failed.append(f"{type(problem).__name__} {problem}"[:100])
+
+
+async def measure(kind: str, calls: int, seconds: float, core: int) -> dict[str, Any]:
+    """So many calls at once, for so long."""
+    watch, seen = Watch(), Seen()
+    async with vendors(watch) as (deepgram, mind), target(kind, calls, deepgram.url, mind.url, core) as (pid, port):
+        empty_mb = rss_mb(pid)
+        phones = [LoadPhone(number, watch, seen) for number in range(calls)]
+        async with httpx2.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, headers={"Host": HOST}, timeout=20
+        ) as http:
+            for phone in phones:
+                await asyncio.gather(place(kind, http, port, phone, seen), asyncio.sleep(0.0327))
+        await asyncio.sleep(SETTLE_S)
+        gc.collect()
+        gc.freeze()
+        seen.behind_s, seen.frames, seen.gaps, seen.clears = 0.0, 0, [], []
+        since, used, mine = time.perf_counter(), cpu_s(pid), time.process_time()
+        await asyncio.sleep(seconds)
+        until, used, mine = time.perf_counter(), cpu_s(pid) - used, time.process_time() - mine
+        full_mb = rss_mb(pid)
+        for phone in phones:
+            phone.hang_up()
+        await asyncio.sleep(1.0)
+        violations = sorted(set(deepgram.listen.violations))[:5]
+    took = until - since
+    report = _report(watch, seen, since, until)
+    busy = mine / took
+    return {
+        "target": kind,
+        "calls": calls,
+        "seconds": round(took, 1),
+        "cpu_ms_per_call_second": round(used / took / calls * 1000, 2),
+        "core_busy": round(used / took, 3),
+        "simulator_core_busy": round(busy, 3),
+        "void": busy > SATURATED,
+        "rss_mb_per_call": round((full_mb - empty_mb) / calls, 3),
+        "rss_mb": round(full_mb, 1),
+        **report,
+        "simulators_complain": violations,
+    }
+
+
+def _report(watch: Watch, seen: Seen, since: float, until: float) -> dict[str, Any]:
+    """The turns that ended in the window."""
+    turns = [turn for turn, at in watch.end_of_turn.items() if since <= at <= until - 1.5]
+    stages = {
+        "turn_to_model_ms": (watch.end_of_turn, watch.asked),
+        "clause_to_voice_ms": (watch.clause, watch.speak),
+        "sound_to_line_ms": (watch.sound, watch.media),
+    }
+    times = {
+        stage: {turn: (ends[turn] - begins[turn]) * 1000 for turn in turns if turn in begins and turn in ends}
+        for stage, (begins, ends) in stages.items()
+    }
+    whole = [turn for turn in turns if all(turn in stage for stage in times.values())]
+    sums = [sum(stage[turn] for stage in times.values()) for turn in whole]
+    legs = [leg for turn, leg in watch.legs.items() if since <= watch.spoke[turn] <= until]
+    return {
+        "turns": len(turns),
+        "turns_answered": sum(turn in watch.media for turn in turns),
+        "tools_asked": watch.tools,
+        "added_ms": quantiles(sums),
+        **{stage: quantiles(list(values.values())) for stage, values in times.items()},
+        "barge_in_ms": quantiles([one * 1000 for one in seen.clears]),
+        "start_to_media_ms": quantiles([one * 1000 for one in seen.first_media]),
+        "frame_to_recogniser_ms": quantiles([one * 1000 for one in legs]),
+        "late_frames": sum(leg > SLOW_LEG_S for leg in legs),
+        "gaps": len(seen.gaps),
+        "worst_gap_ms": round(max(seen.gaps, default=0.0) * 1000, 1),
+        "stale_after_clear": seen.stale,
+        "failed": len(seen.failed) + seen.lost,
+        "why": sorted(set(seen.failed))[:3],
+        "callers_behind_ms": round(seen.behind_s * 1000, 1),
+    }
+
+
+def quantiles(values: Sequence[float]) -> dict[str, float | int]:
+    """p50, p99 and the worst."""
+    if not values:
+        return {"n": 0}
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return {
+        "n": len(ordered),
+        "p50": round(statistics.median(ordered), 2),
+        "p99": round(p99, 2),
+        "max": round(ordered[-1], 2),
+    }
+
+
+async def run(options: argparse.Namespace) -> dict[str, Any]:
+    """All of it, the floor beside the gateway at each number of calls."""
+    runs: list[dict[str, Any]] = []
+    ratios: dict[str, float] = {}
+    for calls in (int(one) for one in options.calls.split(",")):
+        pair: dict[str, float] = {}
+        for kind in options.targets.split(","):
+            one = await measure(kind, calls, options.seconds, options.core)
+            print(json.dumps(one), file=sys.stderr, flush=True)
+            runs.append(one)
+            pair[kind] = one["cpu_ms_per_call_second"]
+        if pair.get("floor") and "callboard" in pair:
+            ratios[str(calls)] = round(pair["callboard"] / pair["floor"], 2)
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("uvicorn", "websockets", "starlette", "uvloop", "msgspec")},
+        "load_average": os.getloadavg(),
+        "ratio_to_floor": ratios,
+        "runs": runs,
+    }
+
+
+def main() -> None:
+    """Print or write the report."""
+    parser = argparse.ArgumentParser(description="What a call costs.")
+    parser.add_argument("--calls", default="1,5,10,50,100")
+    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--targets", default="floor,callboard")
+    parser.add_argument("--core", type=int, default=0, help="of the gateway; simulators and callers take another")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {1 - options.core})
+    report = uvloop.run(run(options))
+    text = json.dumps(report, indent=1)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(text + "\n")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
