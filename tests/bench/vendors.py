@@ -32,6 +32,7 @@ WORD_FRAMES = 8
 FRAME = 160
 SHORT_MS, LONG_MS = 800, 4_000
 TOOL_EVERY = 4
+LEAVING = ("transfer_to_human", "end_call")
 _NAME = re.compile(r"\bz([a-j]{5})z\b")
 now = time.perf_counter
 
@@ -191,10 +192,10 @@ class TimedMind(OpenAiApi):
             return openai_brain.think(body)
         if turn not in self._watch.asked:
             self._watch.asked[turn] = now()
-        offered = body.get("tools") or ()
+        offered = [one["function"] for one in body.get("tools") or () if one["function"]["name"] not in LEAVING]
         if offered and turn[1] % TOOL_EVERY == 0 and body["messages"][-1]["role"] == "user":
             self._watch.tools += 1
-            wanted = offered[0]["function"]
+            wanted = offered[0]
             return Reply(calls=(Call(name=wanted["name"], arguments=openai_brain.instance(wanted["parameters"])),))
         return Reply(text=answer_to(turn))
 
