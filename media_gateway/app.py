@@ -199,7 +199,10 @@ def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: 
         noticed=core.notice,
     )
     busy = BusyLine(
-        signatures=signatures, store=core.store, retention=timedelta(days=core.settings.callboard_retention_days)
+        signatures=signatures,
+        store=core.store,
+        journal=core.journal,
+        retention=timedelta(days=core.settings.callboard_retention_days),
     )
     webhooks = Webhooks(
         signatures=signatures,

@@ -1,13 +1,16 @@
 """List prices in US dollars, each with where it was read and when. Change a price here and docs/costs.md is stale (a
 test says so): `python -m infra.cost > docs/costs.md`.
 
-Google's are those of us-central1 without the free quotas. Prices marked `unchecked` were not read at their source on
-that day: look before you rely on them.
+What the vendors of a call's parts charge is kept in `media_gateway.voice.prices`. Google's are those of us-central1
+without the free quotas. Prices marked `unchecked` were not read at their source on that day: look before you rely on
+them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from media_gateway.voice import prices as vendors
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,19 @@ PRICES = {
     "registry": Price(0.10, "GB a month", "cloud.google.com/artifact-registry/pricing", "unchecked"),
     "logs": Price(0.50, "GiB of logs", "cloud.google.com/stackdriver/pricing", "unchecked"),
     "egress": Price(0.12, "GiB to the Internet", "cloud.google.com/vpc/network-pricing", "unchecked"),
-    "twilio_inbound": Price(0.0085, "minute, United States, local number", "twilio.com/voice/pricing", "unchecked"),
-    "twilio_stream": Price(0.004, "minute of media stream", "twilio.com/voice/pricing", "unchecked"),
+    "twilio_inbound": Price(
+        vendors.INBOUND, "minute, United States, local number", "twilio.com/voice/pricing", "unchecked"
+    ),
+    "twilio_stream": Price(vendors.STREAM, "minute of media stream", "twilio.com/voice/pricing", "unchecked"),
     "twilio_number": Price(1.15, "local number a month", "twilio.com/voice/pricing", "unchecked"),
-    "deepgram_listen": Price(0.0077, "minute heard", "deepgram.com/pricing", "unchecked"),
-    "deepgram_speak": Price(0.030 / 1000, "character spoken", "deepgram.com/pricing", "unchecked"),
-    "openai_in": Price(0.25e-6, "token read", "openai.com/api/pricing", "unchecked"),
-    "openai_out": Price(2.00e-6, "token written", "openai.com/api/pricing", "unchecked"),
+    "deepgram_listen": Price(vendors.HEARING["deepgram"], "minute heard", "deepgram.com/pricing", "unchecked"),
+    "deepgram_speak": Price(
+        vendors.SPEAKING["deepgram"] / 1000, "character spoken", "deepgram.com/pricing", "unchecked"
+    ),
+    "openai_in": Price(vendors.THINKING["openai"].prompt / 1e6, "token read", "openai.com/api/pricing", "unchecked"),
+    "openai_out": Price(
+        vendors.THINKING["openai"].completion / 1e6, "token written", "openai.com/api/pricing", "unchecked"
+    ),
 }
 
 

@@ -16,14 +16,15 @@ from twilio.twiml.voice_response import VoiceResponse
 from media_gateway.telephony import twiml
 from media_gateway.telephony.forms import MAX_FORM, verified, xml
 from media_gateway.telephony.signature import Signatures
+from realtime.call import Call
 from realtime.clock import Clock, iso, utcnow
+from realtime.journal import Journal
 from realtime.paths import digest
 from realtime.records import inbox
 from realtime.records.customers import NotANumber, e164
 from realtime.stores.port import Conflict, DocumentStore, StoreUnavailable
 
 PATH = "/api/v1/voice/busy"
-ORG = "default"
 ASKED = (
     "I am sorry, all our lines are busy right now. To be called back at the number you are calling from, press 1. "
     "For another number, please say it, or key it in and press the pound key."
@@ -42,6 +43,7 @@ class BusyLine:
 
     signatures: Signatures
     store: DocumentStore
+    journal: Journal
     retention: timedelta
     clock: Clock = utcnow
 
@@ -75,13 +77,19 @@ class BusyLine:
             expire_at=iso(now + self.retention),
         )
         try:
-            await self.store.commit(inbox.writes(ORG, message))
+            await self.store.commit(inbox.writes(await self._org(form["CallSid"]), message))
         except Conflict:
             _log.info("busy_number_repeated", call_id=form["CallSid"])
         except StoreUnavailable:
             _log.exception("busy_number_lost", call_id=form["CallSid"])
             return xml(twiml.goodbye(NO_NUMBER))
         return xml(twiml.goodbye(THANKS))
+
+    async def _org(self, call_id: str) -> str:
+        """Whose call it is: as its head says, where it has one; else whoever gets calls that nobody has seen before.
+        Raises StoreUnavailable."""
+        call = await self.journal.find(call_id)
+        return (call or Call(call_id=call_id)).org
 
 
 def number_of(form: Mapping[str, str]) -> str | None:

@@ -6,17 +6,20 @@ bill.
 
 from __future__ import annotations
 
+from media_gateway.voice.prices import HEARING, MACHINE_DETECTION, OUTBOUND, SPEAKING, STREAM
+
 MINUTES = 2
-PER_MINUTE = {"twilio": 0.014, "media_stream": 0.004}
-PER_CALL = {"machine_detection": 0.0075}
-STT_PER_MINUTE = {"deepgram": 0.0077}
-TTS_PER_MINUTE = {"deepgram": 0.0135, "elevenlabs": 0.0225}
-"""For 450 characters spoken in a minute."""
+CHARACTERS = 450
+"""Spoken in a minute."""
 
 
 def call_price(stt: str, tts: str) -> dict[str, float]:
     """Of a call of `MINUTES`, by what is paid for; `stt` and `tts` as CALLBOARD_STT and CALLBOARD_TTS have them."""
-    parts = {name: price * MINUTES for name, price in PER_MINUTE.items()} | PER_CALL
-    parts["stt"] = STT_PER_MINUTE.get(stt, 0.0) * MINUTES
-    parts["tts"] = TTS_PER_MINUTE.get(tts, 0.0) * MINUTES
+    minute = {
+        "twilio": OUTBOUND,
+        "media_stream": STREAM,
+        "stt": HEARING.get(stt, 0.0),
+        "tts": SPEAKING.get(tts, 0.0) * CHARACTERS / 1_000,
+    }
+    parts = {name: price * MINUTES for name, price in minute.items()} | {"machine_detection": MACHINE_DETECTION}
     return {name: round(price, 4) for name, price in parts.items()}

@@ -1,5 +1,6 @@
 """What the vendors' part of a call costs, from what was used: list prices in US dollars, as of `AS_OF`. They are an
-estimate for the dashboard; the vendors' invoices count, and a contract may say otherwise. Change them here."""
+estimate for the dashboard; the vendors' invoices count, and a contract may say otherwise. Change them here: what is
+said before a call is placed and the estimate of docs/costs.md read them too."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ HEARING: Mapping[str, float] = {"deepgram": 0.0077}
 """A minute heard."""
 SPEAKING: Mapping[str, float] = {"deepgram": 0.030, "elevenlabs": 0.050}
 """A thousand characters."""
-TELEPHONE = 0.0085 + 0.004
+INBOUND, OUTBOUND, STREAM = 0.0085, 0.014, 0.004
+"""A minute of a call to us, of one that we place, and of its media stream."""
+MACHINE_DETECTION = 0.0075
+"""A call."""
+TELEPHONE = INBOUND + STREAM
 """A minute of an inbound call, with its media stream."""
 
 

@@ -9,13 +9,26 @@ import pytest
 
 from infra.cost.model import Assumptions, estimate, money, total
 from infra.cost.page import page
+from infra.cost.prices import usd
 from infra.gcloud.profiles import PROFILES
+from media_gateway.telephony.call_price import CHARACTERS, MINUTES, call_price
+from media_gateway.voice.prices import Vendors, cost
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_page_is_fresh() -> None:
     assert (ROOT / "docs" / "costs.md").read_text() == page(), "python -m infra.cost > docs/costs.md"
+
+
+def test_there_is_one_price_for_what_a_call_uses() -> None:
+    bill = cost(Vendors(ears="deepgram", mind="openai", voice="deepgram"), prompt=1000, characters=1000, seconds=60)
+    before = call_price("deepgram", "deepgram")
+    assert usd("deepgram_listen") == pytest.approx(bill["stt"]) == pytest.approx(before["stt"] / MINUTES)
+    assert usd("deepgram_speak") * 1000 == pytest.approx(bill["tts"])
+    assert usd("deepgram_speak") * CHARACTERS == pytest.approx(before["tts"] / MINUTES)
+    assert usd("openai_in") * 1000 == pytest.approx(bill["llm"])
+    assert usd("twilio_inbound") + usd("twilio_stream") == pytest.approx(bill["telephone"])
 
 
 def test_nothing_runs_and_dev_costs_next_to_nothing() -> None:

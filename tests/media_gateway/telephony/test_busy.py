@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from media_gateway.telephony.busy import PATH, number_of
+from realtime.call import Call
 from realtime.records import inbox
 from tests.media_gateway.harness import Running, gateway, start
 
@@ -59,6 +60,15 @@ async def test_a_call_too_many_can_leave_a_number(tmp_path: Path) -> None:
             out = await running.twilio("/api/v1/voice/outbound", {"CallSid": "CA3", "To": "+14155550123"})
             assert "<Gather" not in out.text
             assert "<Hangup" in out.text
+
+
+async def test_the_number_is_left_with_whoever_has_the_call(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        await running.gateway.core.journal.open(Call(call_id="CA2", org="acme"))
+        await running.twilio(PATH, {"CallSid": "CA2", "From": "+14155550123", "Digits": "1"})
+        assert await messages(running) == []
+        ((message,), _) = await inbox.newest(running.gateway.core.store, "acme")
+        assert message.callback == "+14155550123"
 
 
 async def test_nothing_left_and_nobody_but_twilio(tmp_path: Path) -> None:

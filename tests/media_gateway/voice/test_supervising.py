@@ -90,6 +90,22 @@ async def test_a_caller_may_interrupt_what_a_supervisor_says(tmp_path: Path) -> 
         assert (await result(stage, said))["detail"] == "the caller interrupted it"
 
 
+async def test_a_fault_of_the_commands_is_not_the_caller_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, faults = commands.take, [KeyError("a bug"), TypeError("another")]
+
+    async def broken(*args: Any) -> list[commands.Command]:
+        if faults:
+            raise faults.pop()
+        return await take(*args)
+
+    monkeypatch.setattr(commands, "take", broken)
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        assert (await result(stage, await want(stage, "say", text="Still here.")))["ok"]
+        assert not faults
+
+
 async def test_whisper_is_told_to_the_conversation_and_never_said(tmp_path: Path) -> None:
     async with call(tmp_path) as stage:
         stage.begin()
