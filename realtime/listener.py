@@ -19,9 +19,17 @@ from typing import Any
 
 import google.auth
 import grpc.aio
+from google.api_core import exceptions
 from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
-from google.cloud.firestore_v1.types import ListenRequest, ListenResponse, StructuredQuery, Target, TargetChange
+from google.cloud.firestore_v1.types import (
+    BatchGetDocumentsRequest,
+    ListenRequest,
+    ListenResponse,
+    StructuredQuery,
+    Target,
+    TargetChange,
+)
 
 from realtime.backoff import Random, delay
 from realtime.stores.firestore_codec import decode_fields
@@ -40,7 +48,7 @@ STEADY_SECONDS = 30.0
 """A stream that was live this long counts as healthy: the next failure starts the backoff afresh."""
 _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_receive_message_length", -1),
 ]
@@ -108,6 +116,7 @@ class FirestoreHeadFeed:
         emulator_host: str | None = None,
         idle_seconds: float | None = 75.0,
         connect_seconds: float = 10.0,
+        proof: tuple[float, float] = (12.0, 8.0),
         backoff: tuple[float, float] = (0.2, 10.0),
         rand: Random = random.random,
         dial: Dial | None = None,
@@ -115,7 +124,8 @@ class FirestoreHeadFeed:
     ) -> None:
         """`idle_seconds` without any message (production sends one about every 30 s) means a dead stream; None = wait
         for ever, which is what the emulator needs, as it sends none. `connect_seconds` bounds each step until the
-        stream is live."""
+        stream is live. `proof`: after how many seconds of silence the server is asked for a sign on the same
+        connection, and how long it has for that."""
         self._database = f"projects/{project}/databases/{database}"
         self._metadata = [("google-cloud-resource-prefix", self._database)]
         if emulator_host:
@@ -123,6 +133,7 @@ class FirestoreHeadFeed:
         self._emulator_host = emulator_host
         self._idle_seconds = None if emulator_host else idle_seconds
         self._connect_seconds = connect_seconds
+        self._proof_every, self._proof_deadline = proof
         self._base, self._cap = backoff
         self._rand = rand
         self._dial = dial or self._dial_google
@@ -164,22 +175,65 @@ class FirestoreHeadFeed:
                 stream = await client.listen(
                     requests=self._requests(target, over), metadata=self._metadata, retry=None, timeout=None
                 )
-            responses = aiter(stream)
-            while True:
-                async with asyncio.timeout(self._idle_seconds if target.current else self._connect_seconds):
-                    response = ListenResponse.pb(await anext(responses))
-                self.heard_at = asyncio.get_running_loop().time()
-                was_current = target.current
-                document = target.take(response)
-                if document is not None:
-                    self._tell(document, on_head)
-                if target.current and not was_current:
-                    on_state(FeedState.LIVE)
+            async with asyncio.timeout(None) as silence:
+                proving = asyncio.create_task(self._prove(client, silence))
+                try:
+                    await self._read(aiter(stream), target, on_head, on_state)
+                finally:
+                    proving.cancel()
+                    await asyncio.gather(proving, return_exceptions=True)
         except StopAsyncIteration:
             raise StreamLost("the server closed the stream") from None
         finally:
             over.set()
             await channel.close()
+
+    async def _read(
+        self, responses: AsyncIterator[ListenResponse], target: Watched, on_head: OnHead, on_state: OnState
+    ) -> None:
+        """What the stream says, until it breaks; its end is StopAsyncIteration."""
+        while True:
+            async with asyncio.timeout(self._idle_seconds if target.current else self._connect_seconds):
+                response = ListenResponse.pb(await anext(responses))
+            self.heard_at = asyncio.get_running_loop().time()
+            was_current = target.current
+            document = target.take(response)
+            if document is not None:
+                self._tell(document, on_head)
+            if target.current and not was_current:
+                on_state(FeedState.LIVE)
+
+    async def _prove(self, client: FirestoreAsyncClient, silence: asyncio.Timeout) -> None:
+        """A connection that is half open is as silent as a stream with no news; a small request tells them apart, and
+        if it stays without any answer the stream is over. gRPC's keepalive does not: after two pings without a request
+        of ours between them, it pings once a minute."""
+        loop = asyncio.get_running_loop()
+        asked = BatchGetDocumentsRequest(
+            database=self._database, documents=[f"{self._database}/documents/probes/listener"]
+        )
+        while True:
+            heard = self.heard_at or loop.time()
+            await asyncio.sleep(max(self._proof_every / 4, heard + self._proof_every - loop.time()))
+            if loop.time() - (self.heard_at or heard) < self._proof_every:
+                continue
+            try:
+                answers = await client.batch_get_documents(
+                    request=asked, metadata=self._metadata, retry=None, timeout=self._proof_deadline
+                )
+                async for _ in answers:
+                    pass
+            except exceptions.ServiceUnavailable:  # what breaks the stream, too, and that says so itself
+                continue
+            except exceptions.DeadlineExceeded:
+                silence.reschedule(loop.time())
+                return
+            except exceptions.GoogleAPICallError as error:  # an answer
+                log.debug("proof_refused", extra={"why": type(error).__name__})
+            except Exception as error:  # without the proof nobody would notice: a new stream has a new one
+                log.warning("proof_failed", extra={"why": type(error).__name__})
+                silence.reschedule(loop.time())
+                return
+            self.heard_at = loop.time()
 
     def _tell(self, document: Any, on_head: OnHead) -> None:
         try:

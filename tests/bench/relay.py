@@ -1,6 +1,6 @@
 """How much the road from the journal to the screens costs, each figure beside a bare baseline of the same run.
 
-    python -m tests.bench.relay [fanout] [listener] [outage] [journal] [--sockets 1000] [--json FILE]
+    python -m tests.bench.relay [fanout] [listener] [outage] [journal] [coldstart] [--sockets 1000] [--json FILE]
 
 By hand only; other work on the machine shows in absolute figures, hardly in the ratios.
 """
@@ -15,13 +15,14 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.bench import fanout, journal, listening
+from tests.bench import coldstart, fanout, journal, listening
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]] = {
     "fanout": lambda given: fanout.measure(given.sockets),
     "listener": lambda _: listening.per_event(),
     "outage": lambda _: listening.outage(),
     "journal": lambda _: journal.appends(),
+    "coldstart": lambda _: coldstart.start(),
 }
 
 

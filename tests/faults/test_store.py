@@ -121,4 +121,6 @@ async def test_f3_a_line_that_is_half_open(tmp_path: Path, firestore_emulator: s
         await follower.has(here.writer, "CA1")
         here.proxy.swallow()
         await here.writer.say("CA1", 3)
-        await follower.has(here.writer, "CA1")
+        log = await here.writer.log("CA1")
+        await follower.until(lambda: follower.of("CA1") == log, 45.0)
+        await follower.until(lambda: not follower.states[-1].degraded)

@@ -17,6 +17,7 @@ from realtime.journal import Journal
 from realtime.listener import FirestoreHeadFeed
 from realtime.stores.firestore import FirestoreStore
 from realtime.stores.port import FeedState, HeadFeed
+from tests.faults.proxy import Proxy
 from tests.realtime.listen_server import ABORT, SILENCE, Change, ListenServer, count, document, left, serving, target
 
 pytestmark = pytest.mark.anyio
@@ -121,6 +122,29 @@ async def test_a_silent_stream_is_given_up() -> None:
     async with serving(first, second) as server, heard(feed_of(server, idle_seconds=0.05)) as what:
         await what.until(lambda: bool(what.heads))
         assert server.tokens == [b"", b"t1"]
+
+
+async def test_a_quiet_stream_stays_and_one_that_is_half_open_is_given_up_and_resumed() -> None:
+    first = [target(Change.CURRENT, b"t1"), SILENCE]
+    second = [document(call("CA1", 1)), target(Change.CURRENT, b"t2"), SILENCE]
+    async with serving(first, second) as server, Proxy(server.address) as proxy:
+        server.address = proxy.address
+        feed = feed_of(server, idle_seconds=None, proof=(0.05, 3.0))
+        async with heard(feed) as what:
+            await what.until(lambda: FeedState.LIVE in what.states)
+            since = feed.heard_at
+            assert since is not None
+            async with asyncio.timeout(10):
+                while feed.heard_at in (
+                    None,
+                    since,
+                ):  # the server has given a sign; it knows no documents, which is one
+                    await asyncio.sleep(0.02)
+            assert len(server.tokens) == 1
+            proxy.swallow()
+            await what.until(lambda: bool(what.heads), 20.0)
+        assert server.tokens == [b"", b"t1"]
+        assert FeedState.DEGRADED in what.states
 
 
 async def test_a_stream_that_never_gets_live_is_given_up() -> None:
