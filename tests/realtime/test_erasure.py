@@ -19,6 +19,7 @@ from realtime.clock import iso
 from realtime.dead_letters import KeptAside, Letters
 from realtime.erasure import Eraser, GoesOn, NotANumber, is_erased
 from realtime.events import Draft, EventType
+from realtime.numbers import facts
 from realtime.journal import Journal
 from realtime.records import do_not_call, inbox
 from realtime.stores.embedded import EmbeddedStore
@@ -59,7 +60,7 @@ async def lived(store: DocumentStore, folder: Path, call_id: str, phone: str, *,
     await journal.append(call_id, [Draft(EventType.FINAL_TRANSCRIPT, line, "t1", iso(NOON))])
     for name in ("commands", "effects", "facts"):
         await store.commit([Create(f"calls/{call_id}/{name}/one", {"text": SECRET, "expire_at": LATER})])
-    await store.commit([Create(f"facts/{call_id}", {"text": SECRET, "expire_at": LATER})])
+    await store.commit([Create(facts.path(call_id), {"text": SECRET, "expire_at": LATER})])
     await store.commit([Create(f"intents/wish-{call_id}", {"to": phone, "variables": {"a": SECRET}})])
     message = inbox.Message(message_id=f"m-{call_id}", call_id=call_id, text=SECRET, at=iso(NOON), callback=phone)
     await store.commit(inbox.writes(org, message))

@@ -26,7 +26,9 @@ def test_the_record_has_what_was_said_and_done() -> None:
         {"role": "user", "message": "Hi", "time_in_call_secs": 3, "interrupted": False},
     ]
     assert (record["status"], record["duration_secs"], record["analysis_data"]) == ("no_answer", 90, None)
-    assert record["metadata"]["tool_calls"] == [{"tool": "book", "arguments": {"a": 1}, "result": {}, "ok": True}]
+    assert record["metadata"]["tool_calls"] == [
+        {"tool": "book", "arguments": {"a": 1}, "result": {}, "ok": True, "time_in_call_secs": 5}
+    ]
     assert record["metadata"]["total_tokens"] == 9
 
 
