@@ -19,8 +19,8 @@ from realtime.clock import iso
 from realtime.dead_letters import KeptAside, Letters
 from realtime.erasure import Eraser, GoesOn, NotANumber, is_erased
 from realtime.events import Draft, EventType
-from realtime.numbers import facts
 from realtime.journal import Journal
+from realtime.numbers import facts
 from realtime.records import do_not_call, inbox
 from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.port import Create, DocumentStore, Query

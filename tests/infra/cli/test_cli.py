@@ -89,9 +89,10 @@ def test_a_setting_that_is_wrong_is_named_with_its_remedy(tmp_path: Path) -> Non
 
 
 def test_an_engine_that_is_asked_for_and_cannot_be_had_is_not_replaced(tmp_path: Path) -> None:
-    done = callboard("simulate-call", OPENAI_API_KEY="sk-x", CALLBOARD_DATA_DIR=str(tmp_path), COLUMNS="200")
+    wanted = {"CALLBOARD_LLM": "openai", "OPENAI_API_KEY": "", "COLUMNS": "200"}
+    done = callboard("simulate-call", CALLBOARD_DATA_DIR=str(tmp_path), **wanted)
     assert done.returncode == 1
-    assert "CALLBOARD_LLM=openai" in done.stderr
+    assert "OPENAI_API_KEY" in done.stderr
     assert "Traceback" not in done.stderr
 
 
