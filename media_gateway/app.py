@@ -36,6 +36,7 @@ from media_gateway.dashboard.api import Api
 from media_gateway.dashboard.audit import Audit
 from media_gateway.dashboard.commands import Commands
 from media_gateway.dashboard.connection import Connections
+from media_gateway.dashboard.connections import Setup
 from media_gateway.dashboard.do_not_call import DoNotCall
 from media_gateway.dashboard.erasing import Erasing
 from media_gateway.dashboard.export import Export
@@ -50,6 +51,7 @@ from media_gateway.dashboard.takeover import TakeoverSocket
 from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
+from media_gateway.last_seen import LastSeen, SeenBus
 from media_gateway.letters import places
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.opening import blobs_of, open_bus, open_store
@@ -142,7 +144,9 @@ def create_app(
     store = store or open_store(settings)
     bus = bus or open_bus(settings)
     journal = Journal(store, retention_days=settings.callboard_retention_days)
-    core = Core(settings, store, journal, bus, Hub(journal, store.feed()), blobs=blobs_of(settings))
+    seen = LastSeen()
+    hub = Hub(journal, store.feed())
+    core = Core(settings, store, journal, SeenBus(bus, seen), hub, blobs=blobs_of(settings), seen=seen)
     tokens = Tokens(settings.jwt_keys)
     doors = Doors(settings.public_host, settings.dev, settings.generated, settings.on_cloud_run)
     accounts = Accounts(store)
@@ -187,7 +191,15 @@ def create_app(
 
 def _media_routes(gateway: Gateway, tokens: Tokens, outbound: Outbound, limits: media_stream.Limits) -> list[BaseRoute]:
     core = gateway.core
-    signatures = Signatures(core.settings.twilio_auth_token.get_secret_value(), core.settings.base_url)
+    token = core.settings.twilio_auth_token.get_secret_value()
+
+    def noted(fits: bool) -> None:
+        if fits:
+            core.seen.ok("twilio")
+        else:
+            core.seen.wrong("twilio", "A request came whose signature does not fit.")
+
+    signatures = Signatures(token, core.settings.base_url, noted)
 
     handoffs = Handoffs(
         signatures=signatures,
@@ -288,6 +300,9 @@ def _dashboard_routes(
         *Messages(store=core.store, guard=guard).routes(),
         *Audit(store=core.store, guard=guard).routes(),
         *_erasing(core, guard).routes(),
+        *Setup(
+            settings=settings, store=core.store, journal=core.journal, hub=core.hub, seen=core.seen, guard=guard
+        ).routes(),
         *campaigns_of(core, guard, outbound).routes(),
         *hosted_calls_of(core, guard).routes(),
         WebSocketRoute("/ws/calls/transcriptions", transcriptions.serve),

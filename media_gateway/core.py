@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+from media_gateway.last_seen import LastSeen
 from media_gateway.loop_lag import LoopLag
 from media_gateway.settings import Settings
 from media_gateway.telephony.directory import Directory
@@ -39,6 +40,8 @@ class Core:
     """Who takes a flow's callers over, by the flow's name; filled when the flows are read."""
     lag: LoopLag = field(default_factory=LoopLag)
     keeper: Keeper = field(default_factory=Keeper)
+    seen: LastSeen = field(default_factory=LastSeen)
+    """What this instance has seen of what is outside of it."""
     instance: str = field(default_factory=lambda: f"{os.environ.get('K_REVISION', 'local')}-{secrets.token_hex(4)}")
     """This process, as the heads of its calls name it."""
 

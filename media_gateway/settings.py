@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """The variables that `dev` made up because nobody had set them."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    functions_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Where `dev` runs the functions on this machine; 0: nowhere."""
     public_base_url: str = ""
     k_service: str | None = None
     google_cloud_project: str | None = None
@@ -104,6 +106,9 @@ class Settings(BaseSettings):
     elevenlabs_phone_number_id: str | None = None
     elevenlabs_webhook_secret: SecretStr | None = None
     elevenlabs_personalize_secret: SecretStr | None = None
+    elevenlabs_webhook_url: str = ""
+    """Where the function `elevenlabs_webhook` is, for the dashboard to show and to test."""
+    elevenlabs_personalize_url: str = ""
     nhtsa_base_url: str = "https://vpic.nhtsa.dot.gov/api"
     """What car a VIN stands for; no key."""
     enable_webrtc_broadcast: bool = True
@@ -190,6 +195,10 @@ class Settings(BaseSettings):
     def public_host(self) -> str:
         """The host of `base_url`, lower case, without the port."""
         return (urlsplit(self.base_url).hostname or "").lower()
+
+    def function_url(self, name: str) -> str:
+        """Where the function of this name is, if `dev` runs it on this machine, else ""."""
+        return f"http://127.0.0.1:{self.functions_port}/{name}" if self.dev and self.functions_port else ""
 
     @property
     def on_cloud_run(self) -> bool:

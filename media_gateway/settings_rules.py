@@ -33,6 +33,8 @@ _URLS = {
     "openai_base_url": ("http", "https"),
     "elevenlabs_base_url": ("http", "https"),
     "nhtsa_base_url": ("http", "https"),
+    "elevenlabs_webhook_url": ("http", "https"),
+    "elevenlabs_personalize_url": ("http", "https"),
     "deepgram_base_url": ("ws", "wss"),
 }
 _MAKE_ONE = "is required; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"

@@ -17,6 +17,7 @@ from media_gateway.conversation.model import ConversationState, Input, Listening
 from media_gateway.core import Core
 from media_gateway.providers.catalog import build_engines
 from media_gateway.providers.nhtsa import Nhtsa
+from media_gateway.providers.seen_engines import SeenEngines
 from media_gateway.telephony.directory import person_of
 from media_gateway.telephony.outbound import twilio_of
 from media_gateway.telephony.sms import TextAlert, TwilioTexts
@@ -121,7 +122,7 @@ async def build_sessions(core: Core) -> SessionFactory:
         lookup=lookup,
         opener=OPENER if settings.callboard_tts != "embedded" else "",  # that voice takes no time
         patience=Patience(longest=settings.callboard_max_call_minutes * 60.0),
-        telemetry=build_telemetry(core, engines),
+        telemetry=SeenEngines(engines, core.seen, build_telemetry(core, engines)),
     )
     lines = [*draft.lines, *greetings(desks)]
     parts = replace(draft, prerendered=await render(engines.voice, lines))

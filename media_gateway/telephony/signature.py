@@ -6,7 +6,7 @@ the request says of itself (behind a proxy that is another scheme, and Host is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 from twilio.request_validator import SIGNATURE_HEADER, RequestValidator
@@ -27,12 +27,14 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 
 class Signatures:
-    """`base_url` is PUBLIC_BASE_URL without a trailing slash."""
+    """`base_url` is PUBLIC_BASE_URL without a trailing slash. `noted` is told of every signature that was there, and
+    whether it fits."""
 
-    def __init__(self, auth_token: str, base_url: str) -> None:
+    def __init__(self, auth_token: str, base_url: str, noted: Callable[[bool], None] = lambda fits: None) -> None:
         if not auth_token:
             raise ValueError("without TWILIO_AUTH_TOKEN no signature can be checked")
         self._validator = RequestValidator(auth_token)
+        self._noted = noted
         self._base_url = base_url
         self._socket_base_url = base_url.replace("http", "ws", 1)
 
@@ -40,7 +42,7 @@ class Signatures:
         """True if Twilio sent this form to this path (`query` raw, without the question mark)."""
         signature = headers.get(_HEADER)
         url = self._base_url + path + (f"?{query}" if query else "")
-        return bool(signature) and bool(self._validator.validate(url, form, signature))
+        return bool(signature) and self._note(bool(self._validator.validate(url, form, signature)))
 
     def upgrade(self, path: str, headers: Mapping[str, str]) -> bool:
         """True if Twilio asks for this socket. It signs the ws(s) URL alone, at times with a slash behind."""
@@ -48,4 +50,8 @@ class Signatures:
         if not signature:
             return False
         url = self._socket_base_url + path.rstrip("/")
-        return any(self._validator.validate(candidate, {}, signature) for candidate in (url, f"{url}/"))
+        return self._note(any(self._validator.validate(candidate, {}, signature) for candidate in (url, f"{url}/")))
+
+    def _note(self, fits: bool) -> bool:
+        self._noted(fits)
+        return fits

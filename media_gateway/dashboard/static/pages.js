@@ -7,4 +7,5 @@ export const pages = [
   { name: "live", title: "Live", icon: icons.live, load: () => import("./pages/live.js") },
   { name: "talk", title: "Talk", icon: icons.microphone, load: () => import("./pages/talk.js") },
   { name: "place", title: "Place calls", icon: icons.place, load: () => import("./pages/place.js") },
+  { name: "setup", title: "Set up", icon: icons.setup, load: () => import("./pages/setup.js") },
 ];

@@ -12,6 +12,7 @@ export const icons = {
   numbers: () => icon(html`<path d="M5 20v-7M12 20V5M19 20v-11" />`),
   place: () => icon(html`<path d="M6.5 3.5h3l1.5 4-2 1.5a12 12 0 0 0 6 6l1.5-2 4 1.5v3a2 2 0 0 1-2.2 2A17.3 17.3 0 0 1 4.5 5.7a2 2 0 0 1 2-2.2zM15 4h5v5M20 4l-6 6" />`),
   setup: () => icon(html`<path d="M4 7h9M17 7h3M4 17h3M11 17h9" /><circle cx="15" cy="7" r="2" /><circle cx="9" cy="17" r="2" />`),
+  copy: () => icon(html`<rect x="8.5" y="8.5" width="12" height="12" rx="2.5" /><path d="M15.5 8.5v-3a2 2 0 0 0-2-2h-8a2 2 0 0 0-2 2v8a2 2 0 0 0 2 2h3" />`),
   warning: () => icon(html`<path d="M12 4l9 16H3zM12 10v4.5M12 17.3v.2" />`),
   whisper: () => icon(html`<path d="M4 5h16v11H10l-4 4v-4H4zM8 9h8M8 12h5" />`),
   hangup: () => icon(html`<path d="M3.5 14.5c4.7-4.7 12.300-4.700 17 0l-2.500 2.500-3.500-2v-2.500a9 9 0 0 0-5 0V15L6 17z" />`),
