@@ -26,7 +26,7 @@ def test_a_caller_of_the_flow_is_heard(record_property: Callable[[str, object], 
     rate = jiwer.wer(said, heard)
     record_property("word_error_rate_synthetic_callers", round(rate, 3))
     print(f"word error rate, synthetic callers, {len(said)} clips: {rate:.1%}")
-    assert rate < 0.12
+    assert rate < 0.15, "the callers of every flow, in two voices"
 
 
 def test_nearly_all_of_it_is_understood_and_none_of_the_rest() -> None:
