@@ -204,6 +204,7 @@ TWILIO = [
         "incoming",
         "outbound",
         "resume",
+        "busy",
         "status",
         "amd",
         "handoff/brief",

@@ -76,7 +76,10 @@ class Campaigns:
             Route(base, guard(self.create, "operator"), methods=["POST"], max_body_size=MAX_TABLE),
             Route(f"{base}/check", guard(self.check, "operator"), methods=["POST"], max_body_size=MAX_TABLE),
             Route(one, guard(self.show, "operator"), methods=["GET"]),
-            Route(f"{one}/{{verb:str}}", guard(self.move, "operator"), methods=["POST"]),
+            *(
+                Route(f"{one}/{verb.__name__}", guard(verb, "operator"), methods=["POST"])
+                for verb in (self.pause, self.resume, self.stop)
+            ),
         ]
 
     async def check(self, request: Request, principal: Principal) -> Response:
@@ -134,22 +137,28 @@ class Campaigns:
         shown = [{name: value for name, value in row.to_dict().items() if name != "expire_at"} for row in rows]
         return JSONResponse({**_shown(campaign), "counts": counts(rows), "results": shown})
 
-    async def move(self, request: Request, principal: Principal) -> Response:
-        """`pause`, `resume` or `stop`. Calls that run go on to their end."""
-        verbs: dict[str, State] = {"pause": "paused", "resume": "running", "stop": "stopped"}
-        verb = request.path_params["verb"]
-        if verb not in verbs:
-            raise ApiError(404, "There is no such verb.", fix=f"Use {', '.join(verbs)}.")
+    async def pause(self, request: Request, principal: Principal) -> Response:
+        """Nobody else is called until it goes on; calls that run go on to their end."""
+        return await self._move(request, principal, "paused", "campaign.pause")
+
+    async def resume(self, request: Request, principal: Principal) -> Response:
+        """Go on where it was paused."""
+        return await self._move(request, principal, "running", "campaign.resume")
+
+    async def stop(self, request: Request, principal: Principal) -> Response:
+        """Nobody else is called, for good; calls that run go on to their end."""
+        return await self._move(request, principal, "stopped", "campaign.stop")
+
+    async def _move(self, request: Request, principal: Principal, state: State, action: str) -> Response:
         campaign = await self._find(request, principal)
-        who, target, now = principal.user, campaign.campaign_id, self.clock()
-        told = audit.entry(principal.org, who, f"campaign.{verb}", target, now)
+        told = audit.entry(principal.org, principal.user, action, campaign.campaign_id, self.clock())
         try:
-            moved = await self.book.move(campaign, verbs[verb], "", (told,))
+            moved = await self.book.move(campaign, state, "", (told,))
         except WrongState as error:
             raise ApiError(409, f"This campaign cannot be moved: {error}.", fix="Start a new one.") from error
         if moved.state == "stopped":
             await self.book.close_rows(moved.campaign_id)
-        return JSONResponse(_shown(moved), 200)
+        return JSONResponse(_shown(moved))
 
     async def _read(self, request: Request) -> Wanted:
         wanted = await read_json(request, Wanted)

@@ -34,7 +34,9 @@ OPEN = {"/livez", "/readyz", "/openapi.json", "/", "/auth/login"}
 """Without a principal, and without anything of an organisation."""
 VENDORS = "/api/v1/voice/"
 """Signed by Twilio: no principal comes there."""
-OUTWARD = {"/driver_data/call-elevenlabs", ("POST", "/api/v1/calls")}
+OUTWARD = {"/driver_data/call-elevenlabs", ("POST", "/api/v1/calls"), ("POST", "/api/v1/campaigns")}
+OWN = "/api/v1/do-not-call/{phone}"
+"""Any number may be taken off one's own list; that of another organisation is another list."""
 
 
 async def peopled(running: Running) -> str:
@@ -72,6 +74,7 @@ def bodies(document: dict[str, Any], path: str, method: str) -> Any:
 
 def filled(path: str, any_id: str, key_id: str) -> str:
     names = {"name": "ann", "key_id": key_id, "call_id": any_id, "conversation_id": any_id}
+    names |= {"campaign_id": any_id, "phone": "%2B14155550199"}
     return re.sub(r"{(\w+)}", lambda found: names[found[1]], path)
 
 
@@ -105,7 +108,7 @@ async def test_no_route_shows_or_changes_anything_of_another_organisation(tmp_pa
                     assert SECRET not in answer.text, told
                     assert PHONE not in answer.text, told
                     assert answer.status_code < 500, told
-                    if "{" in route.path:
+                    if "{" in route.path and route.path != OWN:
                         assert answer.status_code in (404, 422), told
                     walked += 1
         assert walked > 60

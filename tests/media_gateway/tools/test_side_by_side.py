@@ -120,4 +120,5 @@ def test_every_tool_of_the_issue_is_there() -> None:
         "lookup_customer", "get_available_slots", "book_appointment", "get_upcoming_appointments",
         "confirm_appointment", "cancel_appointment", "reschedule_appointment", "verify_caller", "decode_vin",
         "take_message", "send_sms_confirmation", "transfer_to_human", "end_call",
+        "stop_calling",
     }  # fmt: skip
