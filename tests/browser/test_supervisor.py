@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import story
 from tests.browser.page import CHROMIUM, MICROPHONE, Dashboard, chromium
@@ -47,6 +47,15 @@ def calls(stub: Stub, count: int) -> list[str]:
         state = STATES[number % 5]
         stub.emit("state_changed", call=name, turn=1, state=state, intent="book_service", slots={}, why="", input={})
     return names
+
+
+def until_watched(page: Page, stub: Stub) -> None:
+    """A page is live a moment before it has subscribed."""
+    for _ in range(200):
+        if stub.watching:
+            return
+        page.wait_for_timeout(25)
+    pytest.fail("nobody watches")
 
 
 def shown(page: Page) -> list[str]:
@@ -210,6 +219,7 @@ def test_every_state_of_the_connection_is_said(dashboard: Dashboard, stub: Stub)
     calls(stub, 2)
     dashboard.login(CODE)
     page = dashboard.page
+    until_watched(page, stub)
     stub.tell(type="degraded", reason="store_unreachable", since="")
     expect(page.locator(".link-state")).to_have_text("Degraded")
     expect(page.get_by_text("The server cannot reach its store")).to_be_visible()
@@ -223,10 +233,7 @@ def test_every_state_of_the_connection_is_said(dashboard: Dashboard, stub: Stub)
     expect(page.locator("a.tile").filter(has_text="Still here")).to_be_visible()
     stub.accept()
     expect(page.locator(".link-state")).to_have_text("Live", timeout=20_000)
-    for _ in range(100):
-        if stub.watching:
-            break
-        page.wait_for_timeout(25)
+    until_watched(page, stub)
     stub.drop(code=4403)
     expect(page.locator(".link-state")).to_have_text("Stopped")
     expect(page.get_by_role("button", name="Load again")).to_be_visible()
@@ -311,3 +318,25 @@ def test_axe_finds_nothing_where_supervisors_work(
         expect(page.get_by_role("button", name="Start talking")).to_be_visible()
         look("talk")
         assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def test_what_happens_between_the_journal_and_the_subscription_is_shown(dashboard: Dashboard, stub: Stub) -> None:
+    stub.call()
+    story.opening(stub)
+    dashboard.sign_in(token("operator"))
+    page = dashboard.page
+    told: list[str] = []
+
+    def late(route: Route) -> None:
+        """The journal was read; then, before there is a ticket for the socket, something is said."""
+        if not told:
+            expect(dashboard.bubbles("assistant")).to_have_count(1)
+            page.wait_for_timeout(500)  # the page reads until nothing more comes
+            stub.append("final_transcript", turn=1, speaker="user", text="Is anybody there?", confidence=1)
+            told.append("said")
+        route.continue_()
+
+    page.route("**/ws-ticket", late)
+    page.goto(f"{stub.address}/#/live/{CALL}")
+    dashboard.wait_live()
+    expect(dashboard.bubbles("user").locator(".words")).to_have_text("Is anybody there?")

@@ -175,6 +175,11 @@ function onHeads(heads, again) {
   }
   queue.flush();
   takeHeads(heads);
+  for (const head of heads) {
+    // What happened between the reading of its journal and this subscription is told by nobody.
+    const call = calls.value.get(head.call_id);
+    if (call?.whole && call.through < head.seq) catchUpSoon(head.call_id);
+  }
   void backfill(heads);
   if (again) void refreshList();
 }

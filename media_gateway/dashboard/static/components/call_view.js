@@ -57,8 +57,8 @@ export function OpenCall({ call }) {
         <div class="call-name">
           <h1 id="call-title">${who(call)}</h1>
           <p class="quiet small"><span role="status"><${StatusChip} status=${statusOf(call)} /></span>
-            <span>${flow}${flow && " · "}<${Lasted} call=${call} /></span>
-            ${running && html`<${Trouble} call=${call} />`}</p>
+            <span>${flow}${flow && " · "}<${Lasted} key=${call.id} call=${call} /></span>
+            ${running && html`<${Trouble} key=${call.id} call=${call} />`}</p>
         </div>
         ${listeningTo.value === call.id && html`<${Wave} />`}
         <${Listen} call=${call} />

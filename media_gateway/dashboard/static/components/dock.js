@@ -71,6 +71,7 @@ function Settings() {
       </fieldset>
       ${devices.value.length > 1 && html`<label class="device"><span class="hidden">Microphone</span>
         <select value=${deviceId.value} onChange=${otherDevice}>
+          <option value="">Usual microphone</option>
           ${devices.value.map((one) => html`<option key=${one.id} value=${one.id}>${one.name}</option>`)}</select></label>`}
       <button class="button small-button" type="button" aria-pressed=${String(!talk.speakerOn.value)} onClick=${talk.toggleSpeaker}>
         ${talk.speakerOn.value ? icons.sound() : icons.silent()}<span>${talk.speakerOn.value ? "Speaker on" : "Speaker muted"}</span></button>

@@ -104,11 +104,11 @@ function Use({ call }) {
     <section class="card" aria-labelledby="use-title">
       <h2 id="use-title">Used so far</h2>
       <dl class="facts">
-        <div><dt>Time</dt><dd><${Lasted} call=${call} /></dd></div>
+        <div><dt>Time</dt><dd><${Lasted} key=${call.id} call=${call} /></dd></div>
         <div><dt>Turns</dt><dd>${call.story.turns}</dd></div>
         <div><dt>Tokens</dt><dd>${tokens.toLocaleString("en")}</dd></div>
         <div><dt>Cost</dt><dd>${vendors.length ? html`$${sum.toFixed(3)} <span class="quiet">${vendors.map(([name, dollars]) => `${title(name)} $${dollars.toFixed(3)}`).join(", ")}</span>`
-          : html`<span class="quiet">${free ? "none: local demo engines" : "known when the vendors have told it"}</span>`}</dd></div>
+          : html`<span class="quiet">${free ? "none, nothing leaves this machine" : "known when the vendors have told it"}</span>`}</dd></div>
       </dl>
     </section>`;
 }

@@ -16,11 +16,16 @@ export function who(call) {
   return number || (call.head.call_id ? "Unknown caller" : "New call"); // without a head the list has not told us yet
 }
 
-/** How long it has lasted; ticks by itself. @param {{call: CallView}} props */
-export function Lasted({ call }) {
-  const start = Date.parse(startedAt(call));
-  const end = isRunning(call) ? now.value : Date.parse(endedAt(call));
+/** @param {CallView | undefined} call @param {number} at ms since epoch @returns {string} */
+function lasted(call, at) {
+  const start = call ? Date.parse(startedAt(call)) : NaN;
+  const end = !call || isRunning(call) ? at : Date.parse(endedAt(call));
   return Number.isNaN(start) || Number.isNaN(end) ? "" : duration((end - start) / 1000);
+}
+
+/** How long it has lasted. Ticks by itself: the text alone changes, nothing is drawn anew. @param {{call: CallView}} props */
+export function Lasted({ call: { id } }) {
+  return html`<span>${useComputed(() => lasted(calls.value.get(id), now.value))}</span>`;
 }
 
 /** @param {{status: string}} props */
@@ -35,12 +40,27 @@ export function Mood({ call }) {
   return html`<span class=${`mood ${mood}`} title=${MOODS[mood]}><i></i><i></i><i></i><span class="hidden">${MOODS[mood]}</span></span>`;
 }
 
+/** "bad", "warn" or "". @param {string} id */
+function markOf(id) {
+  const call = calls.value.get(id);
+  const trouble = call && troubleOf(call, now.value);
+  return !trouble ? "" : trouble.rank >= 50 ? "bad" : "warn";
+}
+
+/** @param {string} id @returns {string} */
+function troubleWords(id) {
+  const call = calls.value.get(id);
+  const trouble = call && troubleOf(call, now.value);
+  if (!call || !trouble) return "";
+  if (trouble.words !== "Silent") return trouble.words;
+  return `Silent for ${duration((now.value - Date.parse(call.story.wordsAt)) / 1000)}`;
+}
+
 /** What is wrong, if anything is. @param {{call: CallView}} props */
-export function Trouble({ call }) {
-  const trouble = troubleOf(call, now.value);
-  if (!trouble) return null;
-  const silent = trouble.words === "Silent" ? ` for ${duration((now.value - Date.parse(call.story.wordsAt)) / 1000)}` : "";
-  return html`<span class=${`trouble ${trouble.rank >= 50 ? "bad" : "warn"}`}>${icons.warning()}${trouble.words}${silent}</span>`;
+export function Trouble({ call: { id } }) {
+  const mark = useComputed(() => markOf(id)).value;
+  const words = useComputed(() => troubleWords(id));
+  return mark ? html`<span class=${`trouble ${mark}`}>${icons.warning()}<span>${words}</span></span>` : null;
 }
 
 /** @param {CallView} call */
@@ -59,15 +79,14 @@ const standing = (call) => {
 /** A large one for the board. @param {{id: string}} props */
 export function Tile({ id }) {
   const call = useComputed(() => calls.value.get(id)).value;
+  const mark = useComputed(() => markOf(id)).value;
   if (!call) return null;
-  const trouble = troubleOf(call, now.value);
-  const mark = !trouble ? "" : trouble.rank >= 50 ? "bad" : "warn";
   return html`
     <li><a class=${`tile ${mark}`} href=${address("live", id)} data-call=${id}>
-      <span class="tile-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} call=${call} /></span></span>
+      <span class="tile-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} key=${id} call=${call} /></span></span>
       <span class="tile-mid quiet small">${standing(call) || statusWords(statusOf(call))}</span>
       <span class="tile-line">${lastLine(call) || html`<span class="quiet">${call.head.seq && !call.through ? "…" : "Nothing said yet"}</span>`}</span>
-      <span class="tile-foot"><${StatusChip} status=${statusOf(call)} /><${Mood} call=${call} />
+      <span class="tile-foot">${(statusOf(call) !== "in_progress" || !mark) && html`<${StatusChip} status=${statusOf(call)} />`}<${Mood} call=${call} />
         ${call.story.holder && html`<span class="tag">${call.story.holder} speaks</span>`}<${Trouble} call=${call} /></span>
     </a></li>`;
 }
@@ -80,7 +99,7 @@ export function Row({ id }) {
   return html`
     <li><a class=${`row ${isRunning(call) ? "running" : ""}`} aria-current=${current ? "true" : undefined} href=${address("live", id)}
       data-call=${id}>
-      <span class="row-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} call=${call} /></span></span>
+      <span class="row-top"><span class="row-who">${who(call)}</span><span class="time"><${Lasted} key=${id} call=${call} /></span></span>
       <span class="row-mid"><${StatusChip} status=${statusOf(call)} /><${Mood} call=${call} />
         <span class="quiet small">${flowWords(call.head.flow)}</span></span>
       ${isRunning(call) && html`<${Trouble} call=${call} />`}

@@ -32,7 +32,7 @@ function Earlier({ id }) {
   const current = id === openId.value;
   return html`
     <li><a class="row" aria-current=${current ? "true" : undefined} href=${address("talk", id)}>
-      <span class="row-top"><span class="row-who">${moment(startedAt(call))}</span><span class="time"><${Lasted} call=${call} /></span></span>
+      <span class="row-top"><span class="row-who">${moment(startedAt(call))}</span><span class="time"><${Lasted} key=${call.id} call=${call} /></span></span>
       <span class="row-mid"><${StatusChip} status=${statusOf(call)} /><span class="quiet small">${flowWords(call.head.flow)}</span></span>
       ${call.story.lastLine && html`<span class="row-line quiet">${call.story.lastLine}</span>`}
     </a></li>`;
@@ -109,7 +109,7 @@ function Conversation({ call }) {
       <header class="call-head">
         <a class="button icon-only back" href=${address("talk")} aria-label="Back to all conversations">${icons.back()}</a>
         <div class="call-name"><h1 id="talk-title">${moment(startedAt(call)) || "Conversation"}</h1>
-          <p class="quiet small"><span role="status"><${StatusChip} status=${statusOf(call)} /></span><span><${Lasted} call=${call} /></span>
+          <p class="quiet small"><span role="status"><${StatusChip} status=${statusOf(call)} /></span><span><${Lasted} key=${call.id} call=${call} /></span>
             ${call.head.metadata?.continues && html`<a href=${address("talk", call.head.metadata.continues)}>continues an earlier one</a>`}</p></div>
       </header>
       ${lost && html`<p class="banner bad" role="status">The line is down. Going on in a moment …</p>`}
