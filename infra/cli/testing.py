@@ -19,7 +19,7 @@ def run_tests(arguments: Sequence[str], *, long: bool) -> int:
     workers = (
         []
         if any(argument.startswith("-n") for argument in arguments)
-        else ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadgroup"]
+        else ["-n", str(max(2, min(4, os.cpu_count() or 1))), "--dist", "loadgroup"]
     )
     command = [sys.executable, "-m", "pytest", *workers, *(["--long"] if long else []), *arguments]
     return subprocess.call(command, cwd=ROOT)
