@@ -61,7 +61,8 @@ class Api:
         return routes
 
     async def calls(self, request: Request, principal: Principal) -> Response:
-        """Newest first, a page at a time."""
+        """Newest first, a page at a time. `outcome` is one word for what came of a call that is over; `excerpt` is
+        where a word of `?q=` was said."""
         wanted = request.query_params
         for name, value in wanted.items():
             if len(value) > (MAX_CURSOR if name == "cursor" else MAX_FILTER):
@@ -76,7 +77,7 @@ class Api:
                 from_=wanted.get("from") or None,
                 to=wanted.get("to") or None,
             )
-            calls, cursor = await page(
+            hits, cursor = await page(
                 self.ledger,
                 search,
                 wanted.get("cursor") or None,
@@ -86,7 +87,8 @@ class Api:
             raise ApiError(422, str(error)) from error
         except (OverflowError, RecursionError) as error:
             raise ApiError(422, "from, to or cursor is none that can be; leave them out to see the newest.") from error
-        return JSONResponse({"calls": [public_head(call) for call in calls], "next_cursor": cursor})
+        calls = [{**public_head(hit.call), "outcome": hit.outcome, "excerpt": hit.excerpt} for hit in hits]
+        return JSONResponse({"calls": calls, "next_cursor": cursor})
 
     async def call(self, request: Request, principal: Principal) -> Response:
         """The head of one call, by any of its ids; of one that is over, what is left of it (`post_call`)."""

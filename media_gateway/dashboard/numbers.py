@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import Guard
+from media_gateway.dashboard.query import number
 from media_gateway.http_errors import ApiError
 from realtime.clock import Clock, iso, parse_iso, utcnow
 from realtime.numbers.facts import local_day
@@ -36,14 +37,15 @@ class Numbers:
         return [Route("/api/v1/metrics", self.guard(self.metrics), methods=["GET"])]
 
     async def metrics(self, request: Request, principal: Principal) -> Response:
-        """The calls that began in a period (`?from=`, `?to=`, ISO 8601 or a date; else the last 7 days, today among
-        them), of one flow (`?flow=`) or all. `counted_all` is false while there are calls still to be counted
+        """The calls that began in a period (`?from=`, `?to=`, ISO 8601 or a date, or the last `?days=`, today among
+        them; else 7), of one flow (`?flow=`) or all. `counted_all` is false while there are calls still to be counted
         (`missing`): ask again. `active` are the calls that run now."""
         query = request.query_params
         for name, value in query.items():
             if len(value) > MAX_FILTER:
                 raise ApiError(422, f"{name[:MAX_FILTER]} is too long.")
-        began, ended = self._period(query.get("from"), query.get("to"))
+        days = number(query.get("days"), "days", default=DAYS, most=MOST_DAYS, least=1)
+        began, ended = self._period(query.get("from"), query.get("to"), days)
         counted = await self.ledger.period(principal.org, from_=began, to=ended, flow=query.get("flow") or None)
         active = [call for call in await self.ledger.journal.active(org=principal.org) if not call.status.terminal]
         numbers = summary(counted.facts)
@@ -61,13 +63,13 @@ class Numbers:
         }
         return JSONResponse(body)
 
-    def _period(self, from_: str | None, to: str | None) -> tuple[str, str]:
+    def _period(self, from_: str | None, to: str | None, days: int) -> tuple[str, str]:
         now = self.clock()
         today = datetime.fromisoformat(local_day(now, self.ledger.zone)).date()
         try:
             ended = self._moment(to, end=True) if to else now
-            week = datetime.combine(today - timedelta(days=DAYS - 1), time(), self.ledger.zone)
-            began = self._moment(from_, end=False) if from_ else min(week, ended - timedelta(days=DAYS - 1))
+            usual = datetime.combine(today - timedelta(days=days - 1), time(), self.ledger.zone)
+            began = self._moment(from_, end=False) if from_ else min(usual, ended - timedelta(days=days - 1))
             if not timedelta() <= ended - began <= timedelta(days=MOST_DAYS):
                 raise ApiError(422, f"from must lie before to, and at most {MOST_DAYS} days before it.")
             return iso(began), iso(ended)

@@ -13,8 +13,10 @@ _OPEN = ("/auth/login", "/auth/demo", "/api/v1/voice/", "/livez", "/readyz", "/o
 _VENDOR = "/api/v1/voice/"
 _PARAMETER = re.compile(r"{(\w+)}")
 _QUERY: Mapping[str, tuple[str, ...]] = {
-    "/api/v1/calls": ("status", "flow", "q", "from", "to", "cursor", "limit"),
+    "/api/v1/calls": ("status", "flow", "q", "outcome", "from", "to", "cursor", "limit"),
     "/api/v1/calls/{call_id}/events": ("after", "limit"),
+    "/api/v1/calls/{call_id}/export": ("format",),
+    "/api/v1/metrics": ("from", "to", "days", "flow"),
     "/api/v1/messages": ("cursor", "limit"),
     "/api/v1/audit": ("cursor", "limit"),
 }

@@ -18,7 +18,7 @@ from realtime.call import Call, Status
 from realtime.clock import parse_iso
 from realtime.events import Event, EventType
 
-VERSION = 1
+VERSION = 2
 """Of this shape; documents of another are made anew."""
 TEXT_CHARACTERS = 20_000
 """Of the words that are kept for the search."""
@@ -46,7 +46,7 @@ class Facts:
     of it: booked, moved, cancelled, confirmed, message, escalated, answered, voicemail, no_answer, busy, failed,
     canceled, abandoned (the caller was asked for something and left), or a flow's own `outcome` slot. `asked` is the
     slot that was being asked for at the end, for a call that came to nothing. `latency` is ms per stage, one figure a
-    turn; `cost` US dollars per vendor."""
+    turn; `cost` US dollars per vendor, or per part of a call of our own (llm, tts, stt, telephone)."""
 
     call_id: str
     org: str
@@ -173,11 +173,14 @@ def _latency(events: Iterable[Event]) -> dict[str, list[float]]:
 
 
 def _cost(call: Call) -> dict[str, float]:
-    """As the call's own record has it (`metadata.cost`: US dollars per vendor)."""
-    told = call.metadata.get("cost")
+    """As the call's head has it (`metadata.cost`: US dollars per vendor, else `cost`: per part). What costs nothing has
+    no place in it, nor has the sum."""
+    told = call.metadata.get("cost") or call.cost
     parts = told.get("parts", told) if isinstance(told, Mapping) else {}
     return {
-        str(name): float(value) for name, value in parts.items() if isinstance(value, int | float) and name != "total"
+        str(name): float(value)
+        for name, value in parts.items()
+        if isinstance(value, int | float) and value and name not in ("total", "usd")
     }
 
 

@@ -64,6 +64,7 @@ def by_day(facts: Iterable[Facts]) -> list[dict[str, Any]]:
             "escalated": sum(one.escalated for one in those),
             "tokens": sum(one.tokens for one in those),
             "cost_usd": money(sum(sum(one.cost.values()) for one in those)),
+            "cost_by_vendor": cost_by_vendor(those),
             "p95_ms": percentile([ms for one in those for ms in one.latency.get("total", ())], 95),
         }
         for day, those in sorted(days.items())

@@ -37,6 +37,8 @@ async def test_the_numbers_of_the_last_week(tmp_path: Path) -> None:
         assert (numbers["calls"], numbers["active"], numbers["counted_all"]) == (1, 1, True)
         assert numbers["timezone"] == "America/New_York"
         assert numbers["by_outcome"] == {"answered": 1}
+        today = (await running.http.get("/api/v1/metrics?days=1", headers=running.bearer())).json()
+        assert today["from"][:10] >= numbers["from"][:10]
         past = {"from": "2020-01-01", "to": "2020-01-31"}
         numbers = (await running.http.get("/api/v1/metrics", params=past, headers=running.bearer())).json()
         assert (numbers["calls"], numbers["from"]) == (0, "2020-01-01T05:00:00.000Z")
@@ -51,6 +53,8 @@ async def test_the_numbers_of_the_last_week(tmp_path: Path) -> None:
         {"from": "2020-01-01", "to": "2026-01-01"},
         {"from": "0001-01-01", "to": "9999-12-31"},
         {"flow": "x" * 201},
+        {"days": "0"},
+        {"days": "367"},
     ],
 )
 async def test_a_period_that_is_none(tmp_path: Path, query: dict[str, str]) -> None:
@@ -71,6 +75,9 @@ async def test_the_list_finds_words(tmp_path: Path) -> None:
 
         assert await found(q="squeak") == ["CA1"]
         assert await found(q="squeak", outcome="booked") == []
+        answer = await running.http.get("/api/v1/calls?q=squeak", headers=running.bearer())
+        (call,) = answer.json()["calls"]
+        assert (call["outcome"], call["excerpt"]) == ("answered", "my brakes squeak")
         assert set(await found(outcome="answered")) == {"CA1", "CA2"}
 
 

@@ -118,6 +118,36 @@ def test_the_numbers_of_a_period() -> None:
     assert numbers["escalation_reasons"] == {"anger": 1}
 
 
+def test_what_a_call_of_our_own_has_cost_counts_by_its_parts() -> None:
+    spent = {"llm": 0.002, "tts": 0.01, "stt": 0.0, "telephone": 0.0125, "usd": 0.0245}
+    facts = facts_of(replace(CALL, cost=spent), [HEARD], ZONE)
+    assert facts.cost == {"llm": 0.002, "tts": 0.01, "telephone": 0.0125}, "neither the sum nor what was free"
+    (day,) = summary([facts, replace(facts, cost={"tts": 0.01})])["by_day"]
+    assert (day["cost_usd"], day["cost_by_vendor"]) == (0.0345, {"tts": 0.02, "telephone": 0.0125, "llm": 0.002})
+
+
+@pytest.mark.parametrize("written", ["5005550100", "500-555-0100", "(500)555-0100", "+1.500.555.0100", "500 555 0100"])
+def test_a_number_is_found_however_it_is_written(written: str) -> None:
+    call = replace(CALL, caller_phone="+15005550100")
+    assert Search(org="default", q=written).takes(call, None)
+    assert not Search(org="default", q=written + "9").takes(call, None)
+
+
+@given(
+    st.lists(st.sampled_from(["brakes", "oil", "a", "change", "tomorrow", "morning"]), min_size=1, max_size=120),
+    st.data(),
+)
+def test_an_excerpt_holds_the_word_between_whole_words(words: list[str], data: st.DataObject) -> None:
+    wanted = data.draw(st.sampled_from(words))
+    text = " ".join(words)
+    told = Search(org="default", q=wanted).excerpt(one(text=text))
+    assert told is not None
+    cut = told.removeprefix("… ").removesuffix(" …")
+    assert wanted in cut
+    assert f" {cut} " in f" {text} "
+    assert len(cut) <= 40 + len(wanted) + 100
+
+
 def test_the_numbers_of_nothing() -> None:
     numbers = summary([])
     assert numbers["calls"] == 0
@@ -205,7 +235,7 @@ def test_calls_are_found_by_what_was_said_in_them(tmp_path: Path) -> None:
                 while True:
                     some, cursor = await page(ground.ledger, Search(org="default", **wanted), cursor, limit)
                     assert len(some) <= limit
-                    calls += (call.call_id for call in some)
+                    calls += (hit.call.call_id for hit in some)
                     if cursor is None:
                         return calls
 
@@ -214,6 +244,10 @@ def test_calls_are_found_by_what_was_said_in_them(tmp_path: Path) -> None:
             assert await found(q="ca9") == ["CA9"]
             assert await found(outcome="answered", limit=2) == ["CA2", "CA1", "CA0"]
             assert await found(outcome="booked") == []
+            (hit,), _ = await page(ground.ledger, Search(org="default", q="squeak"), None, 50)
+            assert (hit.outcome, hit.excerpt) == ("answered", "my brakes squeak")
+            (hit,), _ = await page(ground.ledger, Search(org="default", q="ca9"), None, 50)
+            assert (hit.outcome, hit.excerpt) == (None, None)
             assert await page(ground.ledger, Search(org="other", q="oil"), None, 50) == ([], None)
             with pytest.raises(ValueError, match="limit"):
                 await page(ground.ledger, Search(org="default"), None, 0)
