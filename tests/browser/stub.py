@@ -23,6 +23,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.dashboard.page import Page
+from tests.browser.archive import Archive
 
 CALL = "CA00000000000000000000000000000001"
 CODE = "one-time-code"
@@ -58,6 +59,7 @@ class Stub:
         self.released = False
         self.refusing = False
         self.no_sockets = False
+        self.archive = Archive()
         self.token = token("operator")
         self.codes = {CODE}
         self.began = datetime.now(UTC).replace(microsecond=0)
@@ -174,6 +176,7 @@ class Stub:
                 Route("/api/v1/about", self._about),
                 Route("/api/v1/calls", self._calls),
                 Route("/api/v1/calls/{call_id}/events", self._events_after),
+                *self.archive.routes(),
                 Route("/api/v1/demo/call", self._start, methods=["POST"]),
                 Route("/api/v1/demo/say", self._say, methods=["POST"]),
                 *(
@@ -215,10 +218,14 @@ class Stub:
     async def _calls(self, request: Request) -> Response:
         if self.refusing or not request.headers.get("authorization", "").startswith("Bearer e30."):
             return _error(401 if not self.refusing else 503, "No.")
+        if "limit" in request.query_params:
+            return self.archive.page(request.query_params)
         return JSONResponse({"calls": self._known(), "next_cursor": None})
 
     async def _events_after(self, request: Request) -> Response:
         journal = self.journals.get(request.path_params["call_id"])
+        if not journal and any(head["call_id"] == request.path_params["call_id"] for head in self.archive.heads):
+            return JSONResponse({"events": [], "seq": 0, "epoch": "e1"})
         if self.refusing or not journal:
             return _error(503 if self.refusing else 404, "There is no such call.")
         after = int(request.query_params["after"])

@@ -6,6 +6,8 @@ import { icons } from "./components/icons.js";
 export const pages = [
   { name: "live", title: "Live", icon: icons.live, load: () => import("./pages/live.js") },
   { name: "talk", title: "Talk", icon: icons.microphone, load: () => import("./pages/talk.js") },
+  { name: "history", title: "History", icon: icons.history, load: () => import("./pages/history.js") },
+  { name: "numbers", title: "Numbers", icon: icons.numbers, load: () => import("./pages/numbers.js") },
   { name: "place", title: "Place calls", icon: icons.place, load: () => import("./pages/place.js") },
   { name: "setup", title: "Set up", icon: icons.setup, load: () => import("./pages/setup.js") },
 ];

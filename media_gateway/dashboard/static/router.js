@@ -39,6 +39,15 @@ export function go(to, { replace = false } = {}) {
   route.value = parse(to);
 }
 
+/**
+ * An address with a query; what is empty is left out.
+ * @param {string} to what `address` gave @param {Record<string, string>} query
+ */
+export function withQuery(to, query) {
+  const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value)).toString();
+  return text ? `${to}?${text}` : to;
+}
+
 const moved = () => (route.value = parse(location.hash));
 window.addEventListener("hashchange", moved);
 window.addEventListener("popstate", moved);

@@ -23,7 +23,7 @@ export const recovered = signal("");
 export const mine = signal(new Set(/** @type {string[]} */ (JSON.parse(sessionStorage.getItem(MINE) ?? "[]"))));
 
 /** The call that the address names. */
-export const openId = computed(() => (["live", "talk"].includes(route.value.page) ? route.value.rest[0] ?? null : null));
+export const openId = computed(() => (["live", "talk", "history"].includes(route.value.page) ? route.value.rest[0] ?? null : null));
 export const openCall = computed(() => (openId.value ? calls.value.get(openId.value) ?? null : null));
 
 /** @type {Array<[string, number, string]>} what the tests compare with the journal */
@@ -146,6 +146,13 @@ export function takeHeads(heads) {
   const all = new Map(calls.value);
   for (const head of heads) all.set(head.call_id, { ...known(all, head.call_id), head });
   calls.value = bounded(all);
+}
+
+/** A call that was deleted. @param {string} id */
+export function forget(id) {
+  const all = new Map(calls.value);
+  all.delete(id);
+  calls.value = all;
 }
 
 export async function refreshList() {

@@ -76,6 +76,24 @@ const STAGES = {
 export const stageWords = (stage) => STAGES[stage] ?? title(stage);
 
 /** @type {Record<string, string>} */
+const VENDORS = {
+  llm: "Language model", tts: "Voice", stt: "Recognition", telephone: "Telephone", openai: "OpenAI", deepgram: "Deepgram",
+  elevenlabs: "ElevenLabs", twilio: "Twilio",
+};
+/** Whom money went to, or for what. @param {string} name */
+export const vendorWords = (name) => VENDORS[name] ?? title(name);
+
+/** What can come of a call. @type {Record<string, string>} */
+export const OUTCOMES = {
+  booked: "Booked", moved: "Moved", cancelled: "Appointment cancelled", confirmed: "Confirmed", message: "Message taken", answered: "Answered",
+  escalated: "Passed to a person", abandoned: "Abandoned", voicemail: "Voicemail", no_answer: "No answer", busy: "Busy",
+  failed: "Failed", canceled: "Canceled",
+};
+/** @param {any} outcome */
+export const outcomeWords = (outcome) => OUTCOMES[outcome] ?? title(outcome);
+export const STATUSES = ["in_progress", "processing", "completed", "failed", "busy", "no_answer", "canceled"];
+
+/** @type {Record<string, string>} */
 const SLOTS = { service_type: "Service", preferred_date: "Day", preferred_time: "Time" };
 /** @param {string} name */
 export const slotName = (name) => SLOTS[name] ?? title(name);

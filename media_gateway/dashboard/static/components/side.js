@@ -3,14 +3,15 @@ import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { Lasted } from "./tile.js";
 import { about } from "../state.js";
-import { bookingFacts, slotName, slotValue, stageWords, stamp, statusWords, title } from "../words.js";
+import { isRunning } from "../trouble.js";
+import { bookingFacts, slotName, slotValue, stageWords, stamp, statusWords, title, vendorWords } from "../words.js";
 /** @import { CallView, TurnLatency } from "../types.js" */
 
 const TURNS = 8; // a call of four hours has hundreds
 const SLOTS = ["service_type", "preferred_date", "preferred_time"];
 
 /** @param {{facts: Record<string, any>}} props */
-function Appointment({ facts }) {
+export function Appointment({ facts }) {
   const { service, day, time, reference } = bookingFacts(facts);
   return html`
     <section class="card booked" aria-labelledby="booked-title">
@@ -22,7 +23,7 @@ function Appointment({ facts }) {
 }
 
 /** @param {{call: CallView}} props */
-function Standing({ call }) {
+export function Standing({ call }) {
   const kept = call.head.conversation_state ?? {};
   const state = call.story.state ?? kept.state;
   const intent = call.story.intent ?? kept.intent;
@@ -46,7 +47,7 @@ function Standing({ call }) {
 }
 
 /** @param {{call: CallView}} props */
-function Timeline({ call }) {
+export function Timeline({ call }) {
   if (!call.story.milestones.length) return null;
   return html`
     <section class="card" aria-labelledby="timeline-title">
@@ -77,7 +78,7 @@ function Turn({ turn, longest }) {
 }
 
 /** @param {{call: CallView}} props */
-function Latency({ call }) {
+export function Latency({ call }) {
   const turns = call.story.latencies;
   if (!turns.length) return null;
   const demo = about.value?.engines.some((engine) => engine.demo);
@@ -92,22 +93,22 @@ function Latency({ call }) {
 }
 
 /** What the call has used, and what that costs where the price is known. @param {{call: CallView}} props */
-function Use({ call }) {
+export function Use({ call }) {
   const tokens = Math.max(call.story.tokens, call.head.total_tokens ?? 0);
   /** @type {Record<string, number>} */
-  const cost = call.head.metadata?.cost ?? {};
-  const vendors = Object.entries(cost).filter(([, dollars]) => typeof dollars === "number");
+  const cost = call.head.metadata?.cost ?? call.head.cost ?? {};
+  const vendors = Object.entries(cost).filter(([name, dollars]) => typeof dollars === "number" && dollars > 0 && name !== "usd");
   const free = about.value?.engines.every((engine) => engine.demo);
   if (!call.story.turns && !tokens && !vendors.length) return null;
   const sum = vendors.reduce((all, [, dollars]) => all + dollars, 0);
   return html`
     <section class="card" aria-labelledby="use-title">
-      <h2 id="use-title">Used so far</h2>
+      <h2 id="use-title">${isRunning(call) ? "Used so far" : "Used"}</h2>
       <dl class="facts">
         <div><dt>Time</dt><dd><${Lasted} key=${call.id} call=${call} /></dd></div>
         <div><dt>Turns</dt><dd>${call.story.turns}</dd></div>
         <div><dt>Tokens</dt><dd>${tokens.toLocaleString("en")}</dd></div>
-        <div><dt>Cost</dt><dd>${vendors.length ? html`$${sum.toFixed(3)} <span class="quiet">${vendors.map(([name, dollars]) => `${title(name)} $${dollars.toFixed(3)}`).join(", ")}</span>`
+        <div><dt>Cost</dt><dd>${vendors.length ? html`$${sum.toFixed(3)} <span class="quiet">${vendors.map(([name, dollars]) => `${vendorWords(name)} $${dollars.toFixed(3)}`).join(", ")}</span>`
           : html`<span class="quiet">${free ? "none, nothing leaves this machine" : "known when the vendors have told it"}</span>`}</dd></div>
       </dl>
     </section>`;

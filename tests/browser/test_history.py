@@ -1,0 +1,128 @@
+"""History by clicks: found, read, saved, deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.archive import SOUND
+from tests.browser.page import Dashboard
+from tests.browser.stub import CODE, Stub, token
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+REFUSED = "Failed to load resource"
+
+
+def test_calls_are_found_and_the_way_back_leads_to_the_list(dashboard: Dashboard, stub: Stub) -> None:
+    stub.archive.fill(70)
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("a.hit")).to_have_count(30)
+    page.get_by_role("button", name="More").click()
+    expect(page.locator("a.hit")).to_have_count(60)
+    page.get_by_role("button", name="More").click()
+    expect(page.locator("a.hit")).to_have_count(70)
+    expect(page.get_by_role("button", name="More")).to_have_count(0)
+    page.get_by_label("Search").fill("brakes squeak")
+    expect(page.locator("a.hit")).to_have_count(14)
+    expect(page.locator("a.hit mark").first).to_have_text("brakes")
+    page.get_by_label("Outcome").select_option("escalated")
+    page.get_by_text("7 days", exact=True).click()
+    expect(page.locator("a.hit")).to_have_count(7)
+    assert "q=brakes+squeak" in page.url
+    assert "outcome=escalated" in page.url
+    assert "days=7" in page.url
+    page.reload()
+    expect(page.locator("a.hit")).to_have_count(7)
+    page.locator("a.hit").first.click()
+    expect(page.get_by_role("heading", name="Analysis")).to_be_visible()
+    page.get_by_role("link", name="Back to the list").click()
+    expect(page.locator("a.hit")).to_have_count(7)
+    page.get_by_label("Search").fill("nothing like that")
+    expect(page.get_by_text("No call is like that.")).to_be_visible()
+
+
+def test_a_call_is_read_and_saved(dashboard: Dashboard, stub: Stub) -> None:
+    stub.archive.fill(20)
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.goto(f"{stub.address}/#/history/{stub.archive.heads[0]['call_id']}")
+    expect(dashboard.bubbles("user").locator(".words")).to_have_text("I need an oil change")
+    expect(page.locator(".analysis-title")).to_have_text("Oil change on Saturday")
+    expect(page.locator(".extracted")).to_contain_text("Saturday 21 November")
+    expect(page.locator(".others a")).to_have_count(2)
+    for name, ending in (("JSON", "json"), ("CSV", "csv"), ("Text", "txt"), ("WAV", "wav")):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=name, exact=True).click()
+        assert saved.value.suggested_filename == f"{stub.archive.heads[0]['call_id']}.{ending}"
+        assert saved.value.path().read_bytes() == (SOUND if ending == "wav" else f"as {ending}".encode())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("alert")).to_have_text("Deleting a call needs the role admin.")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Play the call").click()
+    expect(page.locator("audio")).to_be_visible()
+    page.locator(".others a").first.click()
+    expect(page.locator("audio")).to_have_count(0)
+    page.goto(f"{stub.address}/#/history/CAnone")
+    dashboard.expected = (REFUSED,)
+    expect(page.get_by_role("heading", name="There is no such call")).to_be_visible()
+
+
+def test_an_administrator_deletes(dashboard: Dashboard, stub: Stub) -> None:
+    stub.archive.fill(10)
+    stub.token = token("admin")
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.get_by_role("link", name="History").click()
+    page.locator("a.hit").first.click()
+    page.get_by_role("button", name="Delete").click()
+    page.keyboard.press("Escape")
+    assert stub.archive.deleted == []
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("The call was deleted.")).to_be_visible()
+    expect(page.locator("a.hit")).to_have_count(9)
+    page.locator("a.hit").first.click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_label("Everything of +1 500 555 1001").check()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Everything of +1 500 555 1001 was deleted: 2 calls.")).to_be_visible()
+    expect(page.locator("a.hit")).to_have_count(7)
+    assert stub.archive.deleted == ["CA00000000000000000000000000000000", "+15005551001"]
+
+
+def test_a_store_that_is_away_can_be_asked_again(dashboard: Dashboard, stub: Stub) -> None:
+    dashboard.expected = (REFUSED,)
+    stub.archive.failing = True
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.get_by_role("link", name="History").click()
+    expect(page.get_by_role("alert")).to_have_text("The store does not answer.")
+    stub.archive.failing = False
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("No call yet.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1360), ("dark", 1360), ("light", 390)])
+def test_axe_finds_nothing_in_history(
+    browser: Browser, stub: Stub, axe_source: Path, pictures: Path, theme: str, width: int
+) -> None:
+    stub.archive.fill(40)
+    size = {"width": width, "height": 860}
+    with Dashboard.opened(
+        browser, stub.address, viewport=size, color_scheme=theme, reduced_motion="reduce"
+    ) as dashboard:
+        page = dashboard.page
+        dashboard.login(CODE)
+        for name, where in (
+            ("history", "#/history"),
+            ("history-call", f"#/history/{stub.archive.heads[0]['call_id']}"),
+        ):
+            page.goto(f"{stub.address}/{where}")
+            expect(page.locator("a.hit, .analysis-title").first).to_be_visible()
+            page.screenshot(path=pictures / f"{name}-{theme}-{width}.png")
+            assert dashboard.axe(axe_source) == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
