@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +37,9 @@ class Archive:
         self.failing = False
         self.missing: list[int] = []
         """How many calls are not counted yet, of the next answers."""
+        self.going = threading.Event()
+        """Cleared: the second answer about a period waits."""
+        self.going.set()
         self.empty = False
 
     def fill(self, count: int) -> None:
@@ -122,7 +126,8 @@ class Archive:
         if self.failing:
             return refused(503, "The store does not answer.")
         missing = self.missing.pop(0) if self.missing else 0
-        await asyncio.sleep(0.15 if missing else 0)
+        while len(self.counted) > 1 and not self.going.is_set():
+            await asyncio.sleep(0.02)
         return JSONResponse(numbers(query, missing=missing, empty=self.empty))
 
 

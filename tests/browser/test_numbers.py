@@ -22,7 +22,7 @@ def test_a_period_is_chosen_and_stays_in_the_address(dashboard: Dashboard, stub:
     expect(page.locator(".totals > div")).to_have_count(8)
     assert stub.archive.counted == [{"days": "7"}]
     expect(page.locator(".page-head")).to_contain_text("18 to 24 November 2026")
-    page.get_by_text("Table: Calls a day").locator("..").click()
+    page.locator(".as-table summary").first.click()
     rows = page.get_by_role("region", name="Table: Calls a day").locator("tbody tr")
     expect(rows).to_have_count(7)
     expect(rows.last).to_have_text("Tue 24 Nov146")
@@ -42,9 +42,12 @@ def test_a_period_is_chosen_and_stays_in_the_address(dashboard: Dashboard, stub:
 
 def test_a_long_period_is_counted_before_ones_eyes(dashboard: Dashboard, stub: Stub) -> None:
     stub.archive.missing = [600, 300]
+    stub.archive.going.clear()
     dashboard.login(CODE)
     dashboard.page.get_by_role("link", name="Numbers").click()
     expect(dashboard.page.get_by_role("progressbar", name="Calls counted")).to_be_visible()
+    expect(dashboard.page.locator(".counting")).to_contain_text("of 761 calls")
+    stub.archive.going.set()
     expect(dashboard.page.get_by_role("button", name="Count again")).to_be_enabled()
     expect(dashboard.page.get_by_role("progressbar")).to_have_count(0)
     assert len(stub.archive.counted) == 3

@@ -45,7 +45,7 @@ export function Columns({ id, title, series, heads, rows, told, first, money = f
         <div class="columns">${rows.map((row, index) => html`
           <div key=${row.long} class=${`column ${index === at ? "on" : ""}`} onPointerEnter=${() => setAt(index)}>
             <div class="stack-up">${row.parts.map((part, tone) => part > 0 && html`<i class=${`tone-${tone % 6}`} style=${{ height: `${(100 * part) / most}%` }}></i>`)}</div>
-            <span>${index % every === 0 ? row.name : ""}</span></div>`)}</div>
+            <span class=${(index / every) % 2 === 1 ? "odd" : ""}>${index % every === 0 && (index + every / 2 < rows.length || every === 1) ? row.name : ""}</span></div>`)}</div>
       </div>
       <${Table} first=${first} heads=${heads} rows=${rows.map((row) => ({ ...row, name: row.long }))} title=${title} />
     </section>`;

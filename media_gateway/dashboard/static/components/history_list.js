@@ -13,7 +13,7 @@ import { OUTCOMES, STATUSES, flowWords, moment, outcomeWords, statusWords } from
 
 const PAUSE_MS = 350;
 /** @type {Array<[number, string]>} */
-const SPANS = [[0, "Any time"], [1, "Today"], [7, "7 days"], [30, "30 days"]];
+const SPANS = [[0, "All"], [1, "Today"], [7, "7 days"], [30, "30 days"]];
 const GOOD = new Set(["booked", "moved", "confirmed", "answered", "message"]);
 const BAD = new Set(["abandoned", "failed"]);
 
