@@ -80,6 +80,7 @@ def test_an_administrator_deletes(dashboard: Dashboard, stub: Stub) -> None:
     page.locator("a.hit").first.click()
     page.get_by_role("button", name="Delete").click()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     assert stub.archive.deleted == []
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -1,4 +1,5 @@
 // Numbers: how a period went, in tiles and charts, each chart with its table.
+import { useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { Charts } from "../components/numbers_charts.js";
 import { PeriodChoice } from "../components/period_choice.js";
@@ -70,14 +71,18 @@ function Counting({ numbers, loading }) {
 /** @param {PageProps} props */
 export default function Numbers({ query }) {
   const key = question(query);
-  const { value: numbers, loading, error, again } = useResource(key, (/** @type {(numbers: any) => void} */ take, wanted) => count(key, take, wanted));
+  const before = useRef(/** @type {any} */ (null)); // stays, faded, until the next period is there: nothing jumps or closes
+  const { value, loading, error, again } = useResource(key, (/** @type {(numbers: any) => void} */ take, wanted) => count(key, take, wanted));
+  if (value) before.current = value;
+  const numbers = value ?? (error ? null : before.current);
+  const old = !value && Boolean(numbers);
   /** @param {Record<string, string>} change */
   const ask = (change) => go(withQuery(address("numbers"), { ...Object.fromEntries(query), ...change }), { replace: true });
   const flow = query.get("flow") ?? "";
   const flows = [...new Set([...(about.value?.flows ?? []), ...(flow ? [flow] : [])])];
   const span = numbers && spanWords(dateIn(numbers.from, numbers.timezone), dateIn(numbers.to, numbers.timezone));
   return html`
-    <main class="page numbers" aria-busy=${loading ? "true" : "false"}>
+    <main class=${`page numbers ${old ? "old" : ""}`} aria-busy=${loading ? "true" : "false"}>
       <header class="page-head"><h1>Numbers</h1>
         ${span && html`<p class="quiet small">${span}, ${numbers.timezone.replaceAll("_", " ")}</p>`}
         ${numbers && html`<button class="button small-button refresh" type="button" disabled=${loading} onClick=${again}>${loading ? "Counting …" : "Count again"}</button>`}</header>
