@@ -175,8 +175,8 @@ def _latency(events: Iterable[Event]) -> dict[str, list[float]]:
 def _cost(call: Call) -> dict[str, float]:
     """As the call's head has it (`metadata.cost`: US dollars per vendor, else `cost`: per part). What costs nothing has
     no place in it, nor has the sum."""
-    told = call.metadata.get("cost") or call.cost
-    parts = told.get("parts", told) if isinstance(told, Mapping) else {}
+    told: Any = call.metadata.get("cost") or call.cost
+    parts: Mapping[str, Any] = told.get("parts", told) if isinstance(told, Mapping) else {}
     return {
         str(name): float(value)
         for name, value in parts.items()

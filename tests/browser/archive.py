@@ -140,7 +140,7 @@ def numbers(query: Mapping[str, str], *, missing: int = 0, empty: bool = False) 
     """A period as `GET /api/v1/metrics` tells it."""
     last = datetime(2026, 11, 24, 18, tzinfo=UTC)
     days = int(query.get("days", "7"))
-    by_day = [
+    by_day: list[dict[str, Any]] = [
         {
             "day": (last - timedelta(days=at)).date().isoformat(), "calls": 14 + 7 * (at * 5 % 4), "booked": 6 + at % 5,
             "escalated": 1, "tokens": 9000, "cost_usd": 1.3 + 0.2 * (at % 4), "p95_ms": 900,
