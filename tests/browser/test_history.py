@@ -30,17 +30,18 @@ def test_calls_are_found_and_the_way_back_leads_to_the_list(dashboard: Dashboard
     expect(page.locator("a.hit")).to_have_count(14)
     expect(page.locator("a.hit mark").first).to_have_text("brakes")
     page.get_by_label("Outcome").select_option("escalated")
-    page.get_by_text("7 days", exact=True).click()
-    expect(page.locator("a.hit")).to_have_count(7)
+    stub.archive.heads[2]["started_at"] = "2020-11-20T12:00:00+00:00"
+    page.get_by_text("30 days", exact=True).click()
+    expect(page.locator("a.hit")).to_have_count(13)
     assert "q=brakes+squeak" in page.url
     assert "outcome=escalated" in page.url
-    assert "days=7" in page.url
+    assert "days=30" in page.url
     page.reload()
-    expect(page.locator("a.hit")).to_have_count(7)
+    expect(page.locator("a.hit")).to_have_count(13)
     page.locator("a.hit").first.click()
     expect(page.get_by_role("heading", name="Analysis")).to_be_visible()
     page.get_by_role("link", name="Back to the list").click()
-    expect(page.locator("a.hit")).to_have_count(7)
+    expect(page.locator("a.hit")).to_have_count(13)
     page.get_by_label("Search").fill("nothing like that")
     expect(page.get_by_text("No call is like that.")).to_be_visible()
 
