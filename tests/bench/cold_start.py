@@ -57,11 +57,8 @@ def once(source: Path, target: str, environment: Mapping[str, str]) -> float:
         process.wait(10)
 
 
-def main() -> int:
+def measure(rounds: int = 7) -> dict[str, float]:
     """Both by turns, so that what else the machine does falls on both."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "empty.py"
         empty.write_text(EMPTY)
@@ -76,7 +73,14 @@ def main() -> int:
             times["empty"].append(once(empty, "empty", {}))
             times["elevenlabs_webhook"].append(once(MAIN, "elevenlabs_webhook", ours))
     medians = {name: round(statistics.median(found), 1) for name, found in times.items()}
-    print(json.dumps({**medians, "ratio": round(medians["elevenlabs_webhook"] / medians["empty"], 2)}))
+    return {**medians, "ratio": round(medians["elevenlabs_webhook"] / medians["empty"], 2)}
+
+
+def main() -> int:
+    """One JSON object on stdout."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=7)
+    print(json.dumps(measure(parser.parse_args().rounds)))
     return 0
 
 

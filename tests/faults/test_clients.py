@@ -148,7 +148,7 @@ async def test_f16_a_journal_that_was_rebuilt_or_has_expired_is_a_snapshot_never
             assert follower.record[-1] == (await again.log("CA1"))[-1]
 
 
-@pytest.mark.parametrize("minutes", [5, -5])
+@pytest.mark.parametrize("minutes", [5, pytest.param(-5, marks=pytest.mark.long)])
 async def test_f17_clocks_that_are_wrong_change_nothing(tmp_path: Path, minutes: int) -> None:
     async with inside(tmp_path) as here:
         wrong = Writer(here.writer.store)

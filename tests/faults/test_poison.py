@@ -134,7 +134,7 @@ def news(word: str, call_sid: str) -> BusMessage:
     )
 
 
-@pytest.mark.parametrize("kind", ["embedded", pytest.param("pubsub", marks=pytest.mark.emulator)])
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("pubsub", marks=[pytest.mark.emulator, pytest.mark.long])])
 async def test_f18_poison_goes_aside_and_comes_back_by_replay(
     kind: str, embedded: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
