@@ -80,6 +80,7 @@ def test_an_administrator_deletes(dashboard: Dashboard, stub: Stub) -> None:
     page.get_by_role("link", name="History").click()
     page.locator("a.hit").first.click()
     page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog", name="Delete for good?")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert stub.archive.deleted == []
