@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -20,6 +20,8 @@ from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.port import Put, Write
 
 ZONE = ZoneInfo("America/New_York")
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+"""The day of these tests; nothing of it expires, whatever day it is."""
 PHONES = {"john": "+12125550123", "maria": "+12125550124", "chen": "+919876543210"}
 T = TypeVar("T")
 
@@ -30,7 +32,7 @@ def on_store(path: Path, work: Callable[[EmbeddedStore], Awaitable[T]]) -> T:
     """Do this with the store, then close it."""
 
     async def inside() -> T:
-        store = EmbeddedStore(path)
+        store = EmbeddedStore(path, clock=lambda: NOW)
         try:
             return await work(store)
         finally:
@@ -86,6 +88,6 @@ def called(path: Path, who: str, now: datetime, status: Status, *, n: int = 1, *
             metadata={"variables": {"reminder_id": reminder_of(who, now), "attempt": n}},
             **head,
         )
-        await Journal(store).open(call)
+        await Journal(store, clock=lambda: now).open(call)
 
     on_store(path, write)

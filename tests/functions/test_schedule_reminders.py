@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from functions import runtime
 from functions import schedule_reminders as function
 from functions.service_token import operator_token, signing_key
 from media_gateway.auth import AuthError, Tokens
@@ -20,12 +21,12 @@ from realtime.call import Status
 from realtime.queue.embedded import EmbeddedQueue
 from realtime.records import do_not_call
 from realtime.reminders import ledger
+from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.port import Put
 from tests.functions.apps import app_of
-from tests.functions.shop import ALL_DAY, PHONES, appointment, called, on_store, reminder_of, seed
+from tests.functions.shop import ALL_DAY, NOW, PHONES, appointment, called, on_store, reminder_of, seed
 from tests.realtime.queue.fake_tasks import QUEUE
 
-NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 KEY = "k1:0123456789abcdef0123456789abcdef"
 
 
@@ -51,6 +52,7 @@ def clock(embedded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
         monkeypatch.delenv(name, raising=False)
     own = Clock()
     monkeypatch.setattr(function, "utcnow", own)
+    monkeypatch.setattr(runtime, "_store", lambda settings: EmbeddedStore(settings.database, clock=own))
     yield own
     function.close_all()
 

@@ -40,7 +40,7 @@ OIL = {"service_type": "oil_change", "date": "2026-11-23", "time": "14:00"}
 
 @pytest.fixture(params=BOTH)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[DocumentStore]:
-    async with opened(opener(request.param, request)) as store:
+    async with opened(opener(request.param, request, clock=lambda: NOW)) as store:
         yield store
 
 

@@ -12,7 +12,7 @@ import pytest
 from media_gateway.tools.customers import CachedLookup, caller_lookup
 from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.port import StoreUnavailable
-from tests.media_gateway.tools.scene import JOHN, MARIA, STRANGER, Scene
+from tests.media_gateway.tools.scene import JOHN, MARIA, NOW, STRANGER, Scene
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ async def test_it_never_grows_past_its_size() -> None:
 
 
 async def test_what_was_seen_lately_is_there_in_two_milliseconds(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path / "callboard.db")
+    store = EmbeddedStore(tmp_path / "callboard.db", clock=lambda: NOW)
     await Scene(store).open()
     look_up = CachedLookup(caller_lookup(store))
     await look_up("acme", JOHN.phone)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=BOTH)
 async def context(request: pytest.FixtureRequest) -> AsyncIterator[ToolContext]:
-    async with opened(opener(request.param, request)) as store:
+    async with opened(opener(request.param, request, clock=lambda: NOW)) as store:
         yield Scene(store).context("CA1", None)
 
 
@@ -164,7 +164,7 @@ def test_whatever_happens_it_is_done_at_most_once(
     tmp_path_factory: pytest.TempPathFactory, plan: list[str], commits: list[int]
 ) -> None:
     async def scene() -> int:
-        store = EmbeddedStore(tmp_path_factory.mktemp("effects") / "callboard.db")
+        store = EmbeddedStore(tmp_path_factory.mktemp("effects") / "callboard.db", clock=lambda: NOW)
         outside = Outside(list(plan))
         context = Scene(store).context("CA1", None)
         for left in [*commits, 9, 9]:

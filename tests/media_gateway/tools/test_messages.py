@@ -16,7 +16,7 @@ from realtime.records import inbox
 from realtime.records.inbox import Message
 from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.port import Doc, DocumentStore, HeadFeed, Query, Write
-from tests.media_gateway.tools.scene import JOHN, STRANGER, Scene
+from tests.media_gateway.tools.scene import JOHN, NOW, STRANGER, Scene
 from tests.realtime.stores import BOTH, opened, opener
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ TEXT = "Please call me about my brakes."
 
 @pytest.fixture(params=BOTH)
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    async with opened(opener(request.param, request)) as store:
+    async with opened(opener(request.param, request, clock=lambda: NOW)) as store:
         yield await Scene(store).open()
 
 
@@ -115,7 +115,7 @@ async def test_a_message_that_was_left_over_is_told_after_the_start(scene: Scene
     [(EffectRefused("no"), "failed"), (EffectFailed(), "failed"), (EffectUnknown(), "unknown")],
 )
 async def test_what_became_of_the_alert_is_kept(tmp_path: Path, problem: Exception, alert: str) -> None:
-    store = EmbeddedStore(tmp_path / "callboard.db")
+    store = EmbeddedStore(tmp_path / "callboard.db", clock=lambda: NOW)
     scene = Scene(store)
     calls = 0
 
@@ -133,7 +133,7 @@ async def test_what_became_of_the_alert_is_kept(tmp_path: Path, problem: Excepti
 
 
 async def test_a_broken_hook_and_a_lost_commit_do_not_silence_the_next(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path / "callboard.db")
+    store = EmbeddedStore(tmp_path / "callboard.db", clock=lambda: NOW)
     scene = Scene(store)
     told: list[str] = []
 
@@ -206,7 +206,7 @@ async def test_a_message_that_is_committed_while_it_is_looked_for_is_told(tmp_pa
         told.append(message.message_id)
 
     message = Message(message_id="M1", call_id="CA1", text=TEXT, at="2026-11-20T15:00:00.000Z")
-    store = CommittedMeanwhile(EmbeddedStore(tmp_path / "callboard.db"), message)
+    store = CommittedMeanwhile(EmbeddedStore(tmp_path / "callboard.db", clock=lambda: NOW), message)
     async with telling(store, hook) as alerter:
         alerter.notice("acme", "M1")
         await alerter.rest()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=BOTH)
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    async with opened(opener(request.param, request)) as store:
+    async with opened(opener(request.param, request, clock=lambda: NOW)) as store:
         yield await Scene(store).open()
 
 

@@ -100,7 +100,7 @@ async def test_the_tool_of_the_docs_works_as_it_is_written(request: pytest.Fixtu
     router = Router([module["reserve_loaner"]])
     (schema,) = router.schemas(["reserve_loaner"])
     assert schema["function"]["parameters"]["required"] == ["day"]
-    async with opened(opener("embedded", request)) as store:
+    async with opened(opener("embedded", request, clock=lambda: NOW)) as store:
         scene = Scene(store, now=NOW)
         first = await router.run("reserve_loaner", {"day": "2026-11-23"}, scene.context("CA1", None))
         await store.commit(first.writes)

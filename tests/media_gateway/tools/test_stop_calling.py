@@ -8,7 +8,7 @@ import pytest
 
 from realtime import audit
 from realtime.records import do_not_call
-from tests.media_gateway.tools.scene import JOHN, Scene
+from tests.media_gateway.tools.scene import JOHN, NOW, Scene
 from tests.realtime.stores import BOTH, opened, opener
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=BOTH)
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    async with opened(opener(request.param, request)) as store:
+    async with opened(opener(request.param, request, clock=lambda: NOW)) as store:
         yield await Scene(store).open()
 
 

@@ -13,7 +13,7 @@ from infra.simulators.nhtsa_api import NhtsaApi, Trouble
 from media_gateway.providers.nhtsa import Nhtsa
 from media_gateway.tools.services import Services
 from realtime.stores.embedded import EmbeddedStore
-from tests.media_gateway.tools.scene import Scene
+from tests.media_gateway.tools.scene import NOW, Scene
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ ACCORD = "1HGCM82633A004352"
 async def garage(tmp_path: Path, *, deadline_s: float = 3.0) -> AsyncIterator[tuple[Scene, NhtsaApi]]:
     async with NhtsaApi(hang_s=1.0) as nhtsa:
         service = Nhtsa(nhtsa.url, deadline_s=deadline_s)
-        store = EmbeddedStore(tmp_path / "callboard.db")
+        store = EmbeddedStore(tmp_path / "callboard.db", clock=lambda: NOW)
         try:
             yield Scene(store, Services(vins=service)), nhtsa
         finally:

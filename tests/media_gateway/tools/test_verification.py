@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from media_gateway.tools.identity import same_last_name
-from tests.media_gateway.tools.scene import JOHN, MARIA, STRANGER, Scene
+from tests.media_gateway.tools.scene import JOHN, MARIA, NOW, STRANGER, Scene
 from tests.realtime.stores import BOTH, opened, opener
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=BOTH)
 async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    async with opened(opener(request.param, request)) as store:
+    async with opened(opener(request.param, request, clock=lambda: NOW)) as store:
         yield await Scene(store).open()
 
 
