@@ -16,8 +16,8 @@ _NAMES = {
     ("speaking", "elevenlabs"): "ElevenLabs",
 }
 _UNLOCK = {
-    "hearing": "DEEPGRAM_API_KEY (not in this version yet)",
-    "thinking": "OPENAI_API_KEY (not in this version yet)",
+    "hearing": "DEEPGRAM_API_KEY",
+    "thinking": "OPENAI_API_KEY",
     "speaking": "DEEPGRAM_API_KEY or ELEVENLABS_API_KEY",
 }
 

@@ -316,7 +316,7 @@ async def test_about_says_what_serves(tmp_path: Path) -> None:
             "stage": "thinking",
             "name": "scripted",
             "demo": True,
-            "unlock": "OPENAI_API_KEY (not in this version yet)",
+            "unlock": "OPENAI_API_KEY",
         }
         assert about["base_url"] == environ(tmp_path)["PUBLIC_BASE_URL"]
         assert about["demo"] is False
