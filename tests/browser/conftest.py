@@ -29,6 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def axe_source() -> Path:
+    frontend.ensure(dev=True)
     return frontend.HERE / "node_modules" / "axe-core" / "axe.min.js"
 
 
