@@ -28,6 +28,8 @@ from tests.browser.archive import Archive
 CALL = "CA00000000000000000000000000000001"
 CODE = "one-time-code"
 COMMANDS = ("say", "whisper", "transfer", "takeover", "release", "hangup", "approve", "refuse")
+POLLED = "200"
+"""The limit with which a page without a socket asks; other limits are those of History."""
 LIVE = ("partial_transcript", "ai_response_chunk")
 _ENGINES = [
     {"stage": "hearing", "name": "pocketsphinx", "demo": True, "unlock": "DEEPGRAM_API_KEY"},
@@ -218,7 +220,7 @@ class Stub:
     async def _calls(self, request: Request) -> Response:
         if self.refusing or not request.headers.get("authorization", "").startswith("Bearer e30."):
             return _error(401 if not self.refusing else 503, "No.")
-        if "limit" in request.query_params:
+        if request.query_params.get("limit", POLLED) != POLLED:
             return self.archive.page(request.query_params)
         return JSONResponse({"calls": self._known(), "next_cursor": None})
 
