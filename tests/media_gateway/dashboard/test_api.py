@@ -152,6 +152,7 @@ async def test_a_calls_head_journal_and_export(tmp_path: Path) -> None:
         (listed,) = (await running.http.get("/api/v1/calls", headers=mine)).json()["calls"]
         head = (await running.http.get("/api/v1/calls/CA1", headers=mine)).json()
         left = head.pop("post_call")
+        assert (listed.pop("outcome"), listed.pop("excerpt")) == ("abandoned", None)
         assert head == listed
         assert (left["transcript"], left["summary"], left["audio"]) == (None, None, None)
         assert (head["call_id"], head["status"], head["seq"]) == ("CA1", "completed", 3)
