@@ -177,7 +177,7 @@ class Running:
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Poll: what tests wait for here has no event of its own."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not holds():
                 await asyncio.sleep(0.005)
 
@@ -222,7 +222,7 @@ async def gateway(
     running: DrainingServer = server(app, settings, host="127.0.0.1", port=int(env.get("PORT", "0")))
     task = asyncio.create_task(running._serve())  # without its signal handlers
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not running.started:
                 assert not task.done(), task.exception()
                 await asyncio.sleep(0.005)
@@ -260,7 +260,7 @@ def media(mulaw: bytes = b"\xff" * 160, *, stream_sid: str = STREAM_SID) -> str:
 
 async def closed(ws: ClientConnection) -> int | None:
     """The close code, once the server has closed; whatever it sent before is read away."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with suppress(ConnectionClosed):
             while True:
                 await ws.recv()
