@@ -45,7 +45,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Start everything on free ports, with `more` in the environment; stop it on the way out."""
     project = f"demo-{uuid4().hex[:8]}"
-    environment = {"LOG_LEVEL": "WARNING", **(more or {})}
+    environment = {"LOG_LEVEL": "WARNING", "CALLBOARD_MAX_LAG_MS": "0", **(more or {})}
     close = None
     if emulators:
         environment |= {
