@@ -51,13 +51,13 @@ class Api:
         return answer.json()
 
     async def events(self, call_id: str) -> list[dict[str, Any]]:
-        """The whole journal of a call."""
+        """The journal of a call to its end, without the analysis: that comes whenever it is done."""
         found: list[dict[str, Any]] = []
         while True:
             after = found[-1]["seq"] if found else 0
             page = (await self.get(f"/api/v1/calls/{quote(call_id)}/events", after=after))["events"]
             if not page:
-                return found
+                return [event for event in found if event["type"] != "analysis_ready"]
             found += page
 
 

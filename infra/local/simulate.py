@@ -114,7 +114,7 @@ async def _record(api: Api, call_sid: str) -> tuple[dict[str, Any], list[dict[st
 
 def durable(watcher: Watcher, call_id: str) -> list[int]:
     """The journal numbers of the durable events that a `/ws/events` client saw of a call, as they came."""
-    data = [message["data"] for message in watcher.messages]
+    data = [message["data"] for message in watcher.messages if message.get("event") != "analysis_ready"]
     return [item["seq"] for item in data if item.get("session_id") == call_id and item.get("seq") is not None]
 
 

@@ -27,7 +27,7 @@ def watch_in_browser(address: str, code: str, ready: asyncio.Event, loop: asynci
         dashboard.page.wait_for_function(
             "() => window.__callboard.seen.some(([, , event]) => event === 'call_completed')", timeout=120_000
         )
-        return dashboard.events_seen()
+        return [one for one in dashboard.events_seen() if one[2] != "analysis_ready"]
 
 
 async def book(ground: Running) -> tuple[Verdict, list[Any]]:
