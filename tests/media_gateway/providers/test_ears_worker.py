@@ -17,16 +17,19 @@ from tests.media_gateway.providers.hearing import LEAD, TAIL, finals, flow_phras
 
 _KEYS = [(voice, name) for voice, name in (key.split("/") for key in sorted(clips.manifest())) if voice != clips.NOISE]
 _IN_DOMAIN = [clips.load(name, voice) for voice, name in _KEYS if clips.load(name, voice).in_domain]
+_OF_OTHER_FLOWS = {"it_was_great", "it_was_terrible", "i_will", "that_is_wrong", "wrong_number", "cancel_it"}
+"""What callers of this flow do not say: its phrases are not in the model that is asked here."""
 _OTHERS = [clips.load(name, voice) for voice, name in _KEYS if not clips.load(name, voice).in_domain]
 
 
 def test_a_caller_of_the_flow_is_heard(record_property: Callable[[str, object], None]) -> None:
-    said = [clip.text for clip in _IN_DOMAIN]
-    heard = [text_of(hear(clip.audio)) for clip in _IN_DOMAIN]
+    callers = [clip for clip in _IN_DOMAIN if clip.name not in _OF_OTHER_FLOWS]
+    said = [clip.text for clip in callers]
+    heard = [text_of(hear(clip.audio)) for clip in callers]
     rate = jiwer.wer(said, heard)
     record_property("word_error_rate_synthetic_callers", round(rate, 3))
     print(f"word error rate, synthetic callers, {len(said)} clips: {rate:.1%}")
-    assert rate < 0.15, "the callers of every flow, in two voices"
+    assert rate < 0.12
 
 
 def test_nearly_all_of_it_is_understood_and_none_of_the_rest() -> None:
