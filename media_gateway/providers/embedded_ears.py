@@ -7,6 +7,7 @@ says so. One process a call: nothing carries over between calls, and the event l
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ class _EmbeddedHearing:
         self._on_heard = on_heard
         self._on_close = on_close
         self._worker: Worker | None = None
-        self._phrases: tuple[str, ...] | None = None
+        self._phrases: tuple[str, ...] = ()
+        self._early: deque[bytes] = deque(maxlen=_BACKLOG)
         self._closed = False
         self._failed = False
         self._late = False
@@ -84,19 +86,28 @@ class _EmbeddedHearing:
 
     def feed(self, mulaw: bytes) -> None:
         """Drops the oldest waiting sound when the recogniser falls that far behind."""
+        if not self._phrases:
+            self._early.append(mulaw)
+            return
         if self._worker is None or self._worker.send(pack(Kind.AUDIO, mulaw)) or self._late:
             return
         self._late = True
         log.warning("provider_fault", stage="stt", provider=_NAME, kind="busy", detail="sound was dropped")
 
     def configure(self, profile: ListeningProfile) -> None:
-        """Sends the phrases only when they are other ones; building their model takes the process 0.1 s."""
+        """Sends the phrases only when they are other ones; building their model takes the process 0.1 s.
+
+        A call opens its ears before it knows its flow: until the first profile with phrases, sound is kept."""
+        if not profile.phrases:
+            return
         settings: dict[str, Any] = {"patience_ms": profile.patience_ms}
         if profile.phrases != self._phrases:
             self._phrases = profile.phrases
             settings["phrases"] = profile.phrases
         if self._worker is not None:
             self._worker.send(pack_json(settings))
+        while self._early:
+            self.feed(self._early.popleft())
 
     async def aclose(self) -> None:
         """Ends the process."""

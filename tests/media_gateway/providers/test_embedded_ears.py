@@ -163,10 +163,10 @@ def test_a_process_that_dies_is_told_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert asyncio.run(call()) == [EarsFailed("broken", "the recogniser's process ended")]
 
 
-def test_a_flow_without_phrases_fails_with_the_remedy() -> None:
+def test_phrases_that_cannot_be_pronounced_fail_with_the_remedy() -> None:
     async def call() -> list[Heard]:
         here = _Call()
-        hearing = await EmbeddedEars().open(_profile(phrases=()), here.on_heard)
+        hearing = await EmbeddedEars().open(_profile(phrases=("zorblax",)), here.on_heard)
         await here.turns()
         await hearing.aclose()
         return here.heard
@@ -176,6 +176,23 @@ def test_a_flow_without_phrases_fails_with_the_remedy() -> None:
     assert isinstance(heard[0], EarsFailed)
     assert heard[0].kind == "refused"
     assert "give the flow phrases" in heard[0].detail
+
+
+def test_what_is_said_before_the_flow_is_known_is_heard_when_it_is() -> None:
+    async def call() -> list[Heard]:
+        here = _Call()
+        hearing = await EmbeddedEars(model_folder()).open(_profile(phrases=()), here.on_heard)
+        hearing.configure(_profile(300, phrases=()))
+        _say(hearing, "need_oil_change")
+        assert here.heard == []
+        hearing.configure(_profile())
+        await here.turns()
+        await hearing.aclose()
+        return here.heard
+
+    finals = [heard.text for heard in asyncio.run(call()) if isinstance(heard, Final)]
+    assert len(finals) == 1
+    assert "oil change" in finals[0]
 
 
 def test_words_it_cannot_pronounce_are_logged_by_name(capsys: pytest.CaptureFixture[str]) -> None:
