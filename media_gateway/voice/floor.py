@@ -44,6 +44,7 @@ from media_gateway.voice.ports import (
 )
 from media_gateway.voice.ports import Heard as HeardSound
 from media_gateway.voice.scribe import Scribe
+from media_gateway.voice.silence import FIRST_MS, Silence
 from media_gateway.voice.timers import Timers
 from realtime.clock import iso
 from realtime.events import EventType, LiveType
@@ -52,6 +53,10 @@ log = structlog.get_logger()
 
 MAX_LINES = 4
 """Announcements that may wait."""
+WAITING = (machine.Phase.CONNECTING, machine.Phase.THINKING, machine.Phase.LEAVING)
+"""While the caller has nobody to hear but us."""
+SILENCE_AGAIN_MS = 500.0
+"""How often a silence that was told is looked at again: a break is told once, and the next one too."""
 
 Ending = Literal["caller", "hangup", "handoff", "lost", "move", "fenced"]
 """Why the stream ended: the caller hung up, we did, a human takes over, the socket broke, this instance is going
@@ -107,7 +112,9 @@ class Floor:
             ears=engines.ears.name, mind=engines.mind.name, voice=engines.voice.name, telephone=telephone
         )
         self._lines = self._shown = self._idles = self._endpointing_ms = 0
+        self._silence = Silence()
         listener = Listener(
+            sounds=lambda now, until: self._silence_broken(self._silence.sounds(now, until)),
             began=lambda: self.tell(machine.AudioBegan()),
             ran_dry=lambda: self.tell(machine.RanDry()),
             played_out=self._played_out,
@@ -262,7 +269,10 @@ class Floor:
 
     def tell(self, event: machine.TurnEvent) -> None:
         """One step of the turn machine."""
-        self.turns, commands = machine.step(self.turns, event)
+        before = self.turns
+        self.turns, commands = machine.step(before, event)
+        if self.turns.phase is not before.phase or self.turns.turn != before.turn:
+            self._watch_silence(before)
         for command in commands:
             self._do(command)
 
@@ -305,6 +315,11 @@ class Floor:
     def _timer_fired(self, name: str) -> None:
         if name in TIMERS:
             self.mouth.timer_fired(name)
+        elif name == "silence":
+            now = self.mouth.now()
+            self._silence_broken(self._silence.broken(now))
+            left = self._silence.left(now)
+            self.timers.arm(name, left if left > 0 else SILENCE_AGAIN_MS)
         else:
             self.tell(machine.TimerFired(name))
 
@@ -344,6 +359,26 @@ class Floor:
             return
         self.fault("answering", "turn", "timeout", "nothing to say in time")
         self.mouth.say_prerendered(self._parts.apology, answer=False)
+
+    # --- the silence that must not be ---
+
+    def begin(self) -> None:
+        """Somebody is on the line and hears nothing yet."""
+        self._silence.waits(self.mouth.now())
+        self.timers.arm("silence", FIRST_MS)
+
+    def _watch_silence(self, before: machine.Turns) -> None:
+        """Whether the caller waits for us now."""
+        if self.turns.phase not in WAITING:
+            self._silence.over()
+            self.timers.disarm("silence")
+        elif before.phase not in WAITING or self.turns.turn != before.turn:
+            self.begin()
+
+    def _silence_broken(self, ms: float | None) -> None:
+        """An alert counts this line (infra/gcloud/alerts.py)."""
+        if ms is not None:
+            log.error("silence_broken", call_id=self._call_id, ms=round(ms))
 
     # --- Answering's stage ---
 

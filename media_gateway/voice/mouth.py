@@ -36,10 +36,11 @@ Tap = Callable[[int, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Whom the mouth tells: sound of the answer goes out; what went out was heard and more is awaited; the answer was
-    heard to its end; the voice had a fault (provider, kind, detail); it has to be opened again, or (True) is gone for
-    good."""
+    """Whom the mouth tells: sound goes out at a time, and will have been heard by another (ms); it was sound of the
+    answer; what went out was heard and more is awaited; the answer was heard to its end; the voice had a fault
+    (provider, kind, detail); it has to be opened again, or (True) is gone for good."""
 
+    sounds: Callable[[float, float], None]
     began: Callable[[], None]
     ran_dry: Callable[[], None]
     played_out: Callable[[int, Heard, Directive], None]
@@ -260,8 +261,11 @@ class Mouth:
             if self._answer_mark is None:
                 self._answer_mark = self.playout.marks_sent + 1
         self._send(self.playout.audio(now, self._turn, clause, mulaw, timing))
+        remaining = self.playout.remaining_ms(now)
         if not self._timers.armed("drain"):
-            self._timers.arm("drain", self.playout.remaining_ms(now) + DRAIN_SLACK_MS)
+            self._timers.arm("drain", remaining + DRAIN_SLACK_MS)
+        if not self.playout.held:
+            self._listener.sounds(now, now + remaining)
         if answer:
             self.meter.reached("media", now)
             self._listener.began()

@@ -117,6 +117,7 @@ class CallSession:
     async def run(self) -> None:
         """The whole call."""
         log.info("call_started", call_id=self.call_id)
+        self.floor.begin()
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group

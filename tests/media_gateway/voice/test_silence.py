@@ -6,10 +6,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from media_gateway.voice.ports import Partial
+from media_gateway.voice.silence import FIRST_MS, NEXT_MS, Silence
 from realtime.events import EventType
 from tests.media_gateway.voice import world as scene
 from tests.media_gateway.voice.stage import CALL
@@ -76,6 +80,13 @@ async def until_speaking(world: World) -> None:
 
 async def suffer(engine: str, kind: str, moment: str, times: int) -> World:
     """A call in which this happens, to its end."""
+    with capture_logs() as lines:
+        world = await _suffer(engine, kind, moment, times)
+    assert breaks(lines) == [], "what is kept is told as broken"
+    return world
+
+
+async def _suffer(engine: str, kind: str, moment: str, times: int) -> World:
     world = World()
     tool = "crash" if kind == "crash" else "look"
     await world.ring()
@@ -124,6 +135,59 @@ async def told(world: World, engine: str, kind: str) -> None:
         assert set(reply["text"].split()) <= set(reply["full_text"].split())
     turns = [line["turn"] for line in await world.kept(EventType.TURN_METRICS)]
     assert len(turns) == len(set(turns)), "one a turn"
+
+
+def breaks(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What an alert counts (infra/gcloud/alerts.py)."""
+    return [line for line in lines if line["event"] == "silence_broken"]
+
+
+async def speechless(*, forget: Sequence[str], waits: float) -> list[Mapping[str, Any]]:
+    """A call whose mind and voice fall ill, and from then on whose cache has lost these lines; the breaks that were
+    told until the caller has waited for so long and hangs up."""
+    world = World()
+    with capture_logs() as lines:
+        await world.ring()
+        world.begin()
+        assert await world.quiet()
+        for text in forget:
+            world.prerendered.pop(text)
+        world.troubles["mind"].set("hung", 99)
+        world.troubles["voice"].set("dumb", 99)
+        world.speak("tell me something long")
+        await asyncio.sleep(waits)
+        await world.finish()
+    assert all(set(line) == {"event", "log_level", "call_id", "ms"} for line in breaks(lines))
+    return breaks(lines)
+
+
+def test_silence_that_is_longer_than_promised_is_told_once_and_without_words() -> None:
+    """Nothing is at hand that could be said: the caller hears nothing, and somebody is woken."""
+    (told,) = run(speechless(forget=scene.LINES, waits=30))
+    assert (told["call_id"], told["log_level"]) == (CALL, "error")
+    assert FIRST_MS <= told["ms"] <= FIRST_MS + 200
+
+
+def test_silence_after_a_filler_is_told_too() -> None:
+    (told,) = run(speechless(forget=[scene.APOLOGY, scene.WORKING], waits=30))
+    assert NEXT_MS <= told["ms"] <= NEXT_MS + 200
+
+
+def test_a_caller_who_hangs_up_in_time_was_not_left_in_silence() -> None:
+    assert run(speechless(forget=scene.LINES, waits=3.5)) == []
+
+
+def test_a_loop_that_stood_still_is_found_by_the_sound_that_comes_too_late() -> None:
+    silence = Silence()
+    silence.waits(1_000)
+    assert silence.sounds(1_000 + FIRST_MS + 1, 9_000) == FIRST_MS + 1
+    assert silence.sounds(9_500, 9_900) is None
+    assert silence.broken(9_900 + NEXT_MS) == NEXT_MS
+    assert silence.broken(9_900 + 2 * NEXT_MS) is None, "told once"
+    silence.over()
+    assert silence.broken(99_000) is None
+    silence.waits(100_000)
+    assert silence.broken(100_000 + FIRST_MS) == FIRST_MS, "the next one is told again"
 
 
 def _name(case: tuple[tuple[str, str], str, int]) -> str:
