@@ -16,7 +16,7 @@ from media_gateway.voice.ports import Partial
 from media_gateway.voice.silence import FIRST_MS, NEXT_MS, Silence
 from realtime.events import EventType
 from tests.media_gateway.voice import world as scene
-from tests.media_gateway.voice.stage import CALL
+from tests.media_gateway.voice.stage import APOLOGY, CALL
 from tests.media_gateway.voice.virtual import monotonic, run
 from tests.media_gateway.voice.world import World
 
@@ -169,7 +169,7 @@ def test_silence_that_is_longer_than_promised_is_told_once_and_without_words() -
 
 
 def test_silence_after_a_filler_is_told_too() -> None:
-    (told,) = run(speechless(forget=[scene.APOLOGY, scene.WORKING], waits=30))
+    (told,) = run(speechless(forget=[APOLOGY, scene.WORKING], waits=30))
     assert NEXT_MS <= told["ms"] <= NEXT_MS + 200
 
 
