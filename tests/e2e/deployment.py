@@ -60,7 +60,8 @@ def given(environ: Mapping[str, str]) -> Deployment | None:
              if not values[name].startswith((f"{scheme}://", f"{scheme}s://"))]  # fmt: skip
     if wrong:
         raise Incomplete(f"{wrong[0]} must be an origin such as https://HOST (WS_BASE_URL: wss://HOST)")
-    return Deployment(*(values[name] for name in (*REACHED, DIALLED)))
+    api, websocket, username, password = (values[name] for name in REACHED)
+    return Deployment(api, websocket, username, password, values[DIALLED])
 
 
 async def sockets_are_there(there: Deployment) -> None:
