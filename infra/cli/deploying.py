@@ -217,7 +217,7 @@ def _print_addresses(out: Console, there: Place) -> None:
         "dashboard": there.url(there.desk_service) if not there.public_url or there.profile.split else there.public_url,
         "phone": f"{there.base_url}/api/v1/voice/incoming",
         "media": f"{there.base_url.replace('http', 'ws', 1)}/api/v1/voice/media-stream",
-        "webhook": f"{there.url('webhook')}/webhooks/elevenlabs/post-call",
+        "webhook": there.webhook_url,
         "fallback": there.url("fallback"),
     }
     for name, address in addresses.items():

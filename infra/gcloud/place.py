@@ -32,6 +32,8 @@ class Place:
     alert_email: str = ""
     budget: int = 0
     """Dollars a month; 0 for no budget."""
+    retention_days: int = 30
+    """CALLBOARD_RETENTION_DAYS, once it is known what the services are told."""
     billing: str = ""
     """The billing account, once it has been asked for; the budget is in it."""
     channel: str = ""
@@ -83,6 +85,11 @@ class Place:
     def base_url(self) -> str:
         """PUBLIC_BASE_URL: what Twilio calls and signs."""
         return self.public_url or self.url(self.phone_service)
+
+    @property
+    def webhook_url(self) -> str:
+        """What ElevenLabs calls after a conversation."""
+        return f"{self.url('webhook')}/webhooks/elevenlabs/post-call"
 
     @property
     def repository(self) -> str:

@@ -150,7 +150,12 @@ def _common(place: Place) -> dict[str, str]:
 
 
 def _for_gateway(place: Place, component: Component) -> dict[str, str]:
-    return {
+    desk = {} if component.role == "media" else {
+        "CALLBOARD_AUDIO_BUCKET": place.bucket("files"),
+        "ELEVENLABS_WEBHOOK_URL": place.webhook_url,
+        "ELEVENLABS_PERSONALIZE_URL": place.url("personalize"),
+    }  # fmt: skip
+    return desk | {
         "PUBLIC_BASE_URL": place.base_url,
         "CALLBOARD_ROLE": component.role,
         "CALLBOARD_MAX_CALLS": str(place.profile.calls),

@@ -8,10 +8,10 @@ it is run again, and goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infra.gcloud import images, release, services, values
+from infra.gcloud import fit, images, release, services, values
 from infra.gcloud.gcloud import Gcloud
 from infra.gcloud.model import Change
 from infra.gcloud.observe import State, locate, observe
@@ -77,6 +77,7 @@ def make_plan(
     versions = values.versions(gcloud, place, state)
     secrets = values.plan_secrets(gcloud, place, environ, versions)
     settings = values.settings(place, environ, state)
+    place = replace(place, retention_days=values.retention_days(settings))
     tags = images.tags()
     if given:
         found = dict(given)
@@ -98,7 +99,7 @@ def make_plan(
         images=found,
         documents=written,
         steps={item["metadata"]["name"]: release.step(item, there.get(item["metadata"]["name"])) for item in written},
-        missing=values.missing(place, environ, state, versions),
+        missing=fit.unfit(written, environ) | values.missing(place, environ, state, versions),
         stuck=immutable(place, state),
     )
 

@@ -57,6 +57,12 @@ def settings(place: Place, environ: Environ, state: State) -> dict[str, str]:
     return found | {name: environ[name].strip() for name in sorted(named) if environ.get(name, "").strip()}
 
 
+def retention_days(told: Mapping[str, str]) -> int:
+    """How long what is written down stays. What is no number is told by `fit`."""
+    days = told.get("CALLBOARD_RETENTION_DAYS", "")
+    return int(days) if days.isdecimal() and int(days) else 30
+
+
 def missing(place: Place, environ: Environ, state: State, versions: Mapping[str, str]) -> dict[str, str]:
     """Variable -> why it is needed, for everything without which the system would not start. `versions` are those that
     the secrets have."""

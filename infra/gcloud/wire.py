@@ -52,7 +52,7 @@ def wire_elevenlabs(
 ) -> bool:
     """True if the secret is a new one: the function has to be told. The secret is shown once, so a webhook whose secret
     we do not have is made anew."""
-    url = f"{place.url('webhook')}/webhooks/elevenlabs/post-call"
+    url = place.webhook_url
     there, have = vendor.find(url), bool(versions.get(WEBHOOK_SECRET))
     made = False
     off = there is not None and (there.get("is_disabled") or there.get("is_auto_disabled"))

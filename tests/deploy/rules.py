@@ -236,6 +236,27 @@ def publishers_publish_one_topic(cloud: Cloud, place: Place) -> Iterator[str]:
 
 
 @rule
+def files_and_dead_letters_are_touched_by_who_must(cloud: Cloud, place: Place) -> Iterator[str]:
+    """Functions write files; a dashboard plays them, and erases what is left of a caller there and in dead letters.
+    Who may is told where."""
+    desk = place.desk_service
+    want = {
+        f"bucket:{place.bucket('files')}": {"webhook", "apply", "reconcile", desk},
+        f"subscription:{place.named('dead')}": {desk},
+    }
+    for target, names in want.items():
+        have = {member for where, _, member, _ in _bindings(cloud) if where == target}
+        if have != {f"serviceAccount:{place.account(name)}" for name in names}:
+            yield f"{sorted(have)} on {target}"
+    for component in components(place):
+        service = cloud.things["service"].get(place.named(component.name))
+        told = _env(service).get("CALLBOARD_AUDIO_BUCKET", {}).get("value") if service else None
+        uses = component.name in want[f"bucket:{place.bucket('files')}"]
+        if service and told != (place.bucket("files") if uses else None):
+            yield f"{component.name} is told of the files: {told}"
+
+
+@rule
 def the_memory_is_guarded(cloud: Cloud, place: Place) -> Iterator[str]:
     one = cloud.things["database"].get(place.database, {})
     if one.get("type") != "FIRESTORE_NATIVE" or one.get("deleteProtectionState") != "DELETE_PROTECTION_ENABLED":

@@ -289,6 +289,10 @@ MUTATIONS: list[tuple[str, str, Break]] = [
     ("publishers_publish_one_topic", "apply publishes", lambda c, _: _bind(
         c, "topic:callboard-events", "roles/pubsub.publisher", APPLY)),
     ("publishers_publish_one_topic", "another topic", lambda c, _: _variable(c, "CALLBOARD_TOPIC", "other")),
+    ("files_and_dead_letters_are_touched_by_who_must", "no sound", lambda c, _: _variable(c, "CALLBOARD_AUDIO_BUCKET", "")),
+    ("files_and_dead_letters_are_touched_by_who_must", "letters stay", lambda c, _: c.policies.pop("subscription:callboard-dead")),
+    ("files_and_dead_letters_are_touched_by_who_must", "fallback reads", lambda c, _: _bind(
+        c, f"bucket:{PROJECT}-callboard-files", "roles/storage.objectUser", BUILD)),
     ("the_memory_is_guarded", "unguarded", lambda c, _: c.things["database"]["(default)"].pop("deleteProtectionState")),
     ("the_memory_is_guarded", "no index", lambda c, _: c.things["index"].clear()),
     ("the_memory_is_guarded", "for ever", lambda c, _: c.things["ttl"].popitem()),
