@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from media_gateway.app import gateway_version
-from media_gateway.conversation.flow import Flow, FlowError, choose_flow, load_flows
+from media_gateway.conversation.flow import Flow, choose_flow, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
+from media_gateway.conversation.shipped import FLOWS, check_tools
 from media_gateway.core import Core
 from media_gateway.providers.catalog import build_engines
 from media_gateway.providers.nhtsa import Nhtsa
@@ -45,7 +45,6 @@ from realtime.clock import utcnow
 
 log = structlog.get_logger()
 
-FLOWS = Path(__file__).parent / "conversation" / "flows"
 RENDERS_AT_ONCE = 2
 OPENER = "Hello!"
 
@@ -147,21 +146,6 @@ def build_telemetry(core: Core, engines: Engines) -> Telemetry:
 
     core.closing.push_async_callback(close)
     return telemetry
-
-
-def check_tools(flows: Mapping[str, Flow], names: Collection[str]) -> None:
-    """Raises FlowError for a flow that names a tool that there is not."""
-    unknown = [
-        (name, one)
-        for name, flow in flows.items()
-        for one in (*flow.spec.tools, *flow.spec.approval)
-        if one not in names
-    ]
-    if unknown:
-        there_are = ", ".join(sorted(names))
-        raise FlowError(
-            [f"flow {flow}: tools, approval: there is no {one}; there are: {there_are}" for flow, one in unknown]
-        )
 
 
 def build_services(core: Core) -> Services:

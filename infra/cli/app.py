@@ -21,6 +21,7 @@ from infra.cli.do_not_call import do_not_call_app
 from infra.cli.erasing import erase
 from infra.cli.letters import letters_app
 from infra.cli.people import keys_app, users_app
+from infra.mistakes import DidNotStart, NotThere, Unreachable, Usage
 
 app = typer.Typer(
     add_completion=False,
@@ -50,10 +51,6 @@ def here(path: str) -> str:
 
 def run(work: Any) -> Any:
     """Run a coroutine; what a user did wrong or what is missing becomes one clear line and exit code 1."""
-    from infra.cli.chatting import Usage
-    from infra.cli.simulating import Unreachable
-    from infra.cli.sources import NotThere
-    from infra.local.system import DidNotStart
     from infra.simulators.fields import ScenarioError
     from media_gateway.settings import SettingsError
 
@@ -71,7 +68,6 @@ def run(work: Any) -> Any:
 
 def plain(work: Callable[[], int]) -> int:
     """The same for what runs without an event loop of ours."""
-    from infra.cli.chatting import Usage
     from media_gateway.conversation.flow import FlowError
     from media_gateway.settings import SettingsError
 

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from infra.cli import sources
-from infra.cli.chatting import Usage, flows_folder
+from infra.cli.chatting import flows_folder
 from infra.local.clients import Api
+from infra.mistakes import Usage
 from media_gateway.settings import Settings
 from media_gateway.telephony.call_price import MINUTES, call_price
 from media_gateway.telephony.call_rules import NotCallable, callable_number, checked_variables

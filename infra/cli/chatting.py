@@ -15,14 +15,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from infra.mistakes import Usage
 from media_gateway.conversation.chat import Chat
 from media_gateway.conversation.flow import Flow, FlowError, choose_flow, load_flows
 from media_gateway.conversation.model import Started
+from media_gateway.conversation.shipped import FLOWS, check_tools
 from media_gateway.settings import load
 from media_gateway.tools.customers import caller_lookup
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.tools.router import Router, run_effect
-from media_gateway.wiring import FLOWS, check_tools
 from realtime.records.demo import DEMO_PHONE, seed
 from realtime.stores.embedded import EmbeddedStore
 
@@ -36,10 +37,6 @@ DEMO_ITEMS = (
 def flows_folder() -> Path:
     """The user's own flows, else ours."""
     return load(dev=True).callboard_flows_dir or FLOWS
-
-
-class Usage(Exception):
-    """What was asked for does not exist; the text says what does."""
 
 
 class ChatShop:

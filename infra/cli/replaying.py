@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from infra.cli.chatting import Usage, flows_folder
+from infra.cli.chatting import flows_folder
+from infra.mistakes import Usage
 from media_gateway.conversation.flow import load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.replay import NotReplayable, ReplayedCall, replay, unmatched

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from infra.cli.chatting import Usage
+from infra.mistakes import Usage
 from media_gateway.opening import open_store
 from media_gateway.settings import load
 from realtime.records import customers

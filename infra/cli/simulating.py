@@ -22,6 +22,7 @@ from infra.local.demo_calls import TYPED
 from infra.local.ordering import account
 from infra.local.simulate import Target, Verdict, simulate
 from infra.local.system import LocalSystem, free_port
+from infra.mistakes import Unreachable
 from infra.simulators.report import Entry, Observer
 from infra.simulators.scenario import Scenario, load_scenario, scenario_names
 from infra.simulators.twilio_api import TwilioApi
@@ -115,10 +116,6 @@ async def twilio_for(*scenarios: Scenario) -> AsyncIterator[TwilioApi | None]:
         return
     async with TwilioApi(auth_token=secrets.token_hex(16)) as twilio:
         yield twilio
-
-
-class Unreachable(Exception):
-    """What was named cannot be used; the text says what to do."""
 
 
 def _make(folder: Path) -> None:

@@ -12,16 +12,13 @@ from urllib.parse import quote
 import httpx2
 
 from infra.local.clients import Api
+from infra.mistakes import NotThere
 from media_gateway.settings import Settings, load
 from realtime.journal import Journal
 from realtime.stores.embedded import EmbeddedStore
 
 ORG = "default"
 INSIDE = ("tail", "owner", "owner_term", "commands", "expire_at")
-
-
-class NotThere(Exception):
-    """What was asked for cannot be read; the text says why and what to do."""
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from infra.cli import sources
-from infra.cli.sources import NotThere
+from infra.mistakes import NotThere
 
 ASKED_AT_MOST = 200
 """Requests, each of which counts a portion of a period that was never counted before."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infra.local.system import DidNotStart, LocalSystem
+from infra.local.system import LocalSystem
+from infra.mistakes import DidNotStart
 from media_gateway.auth.doors import loopback
 from media_gateway.providers.catalog import describe
 from media_gateway.settings import Settings

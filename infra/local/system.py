@@ -16,15 +16,12 @@ from typing import Self
 import httpx2
 
 from infra.local.child import Child
+from infra.mistakes import DidNotStart
 from media_gateway.settings import Settings, load
 from realtime.bus.embedded import Dispatcher
 from realtime.queue.dispatcher import TaskDispatcher
 
 READY_S = 40.0
-
-
-class DidNotStart(Exception):
-    """A part ended or was not ready in time. The text says which."""
 
 
 def free_port() -> int:

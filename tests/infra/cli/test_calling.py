@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.cli.calling import line_of, variables_of
-from infra.cli.chatting import Usage
 from infra.local.system import free_port
+from infra.mistakes import Usage
 from realtime.call import Call, Status
 from realtime.events import Draft, EventType
 from realtime.journal import Journal

@@ -47,6 +47,17 @@ def test_chat_books_in_text_one_json_object_a_line(tmp_path: Path) -> None:
     assert answers[-1]["ended"]
 
 
+def test_a_reader_does_not_load_the_gateway() -> None:
+    """Its import alone would make every command a second slower."""
+    script = (
+        "import sys, infra.cli.app, infra.cli.calling, infra.cli.chatting, infra.cli.replaying, infra.cli.seeding, "
+        "infra.cli.sources, infra.cli.stats\n"
+        "print(sorted({'uvicorn', 'aiohttp', 'deepgram', 'openai', 'twilio', 'grpc'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_known_caller_is_greeted_by_name(tmp_path: Path) -> None:
     done = callboard("chat", "--caller", "+14155550123", "--json", CALLBOARD_DATA_DIR=str(tmp_path))
     assert "Hi John" in json.loads(done.stdout.splitlines()[0])["say"]

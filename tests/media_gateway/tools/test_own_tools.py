@@ -10,8 +10,8 @@ import pytest
 from media_gateway.conversation.flow import FlowError, load_flows
 from media_gateway.conversation.manager import Manager
 from media_gateway.conversation.model import HeardText, Started, ToolReturned
+from media_gateway.conversation.shipped import FLOWS, check_tools
 from media_gateway.tools.router import Router
-from media_gateway.wiring import FLOWS, check_tools
 from tests.infra.cli.test_cli import callboard
 from tests.media_gateway.tools.scene import NOW
 
