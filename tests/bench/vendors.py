@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 from websockets.http11 import Request
@@ -32,7 +33,8 @@ WORD_FRAMES = 8
 FRAME = 160
 SHORT_MS, LONG_MS = 800, 4_000
 TOOL_EVERY = 4
-LEAVING = ("transfer_to_human", "end_call")
+TOOL = "get_available_slots"
+"""Looked up in the records, with arguments that it takes: a whole round of a tool, read from the store."""
 _NAME = re.compile(r"\bz([a-j]{5})z\b")
 now = time.perf_counter
 
@@ -80,7 +82,8 @@ class Watch:
     sound: dict[Turn, float] = field(default_factory=dict)
     media: dict[Turn, float] = field(default_factory=dict)
     interim: dict[int, float] = field(default_factory=dict)
-    tools: int = 0
+    tools_asked: int = 0
+    tools_answered: int = 0
 
 
 @dataclass(slots=True)
@@ -192,11 +195,11 @@ class TimedMind(OpenAiApi):
             return openai_brain.think(body)
         if turn not in self._watch.asked:
             self._watch.asked[turn] = now()
-        offered = [one["function"] for one in body.get("tools") or () if one["function"]["name"] not in LEAVING]
-        if offered and turn[1] % TOOL_EVERY == 0 and body["messages"][-1]["role"] == "user":
-            self._watch.tools += 1
-            wanted = offered[0]
-            return Reply(calls=(Call(name=wanted["name"], arguments=openai_brain.instance(wanted["parameters"])),))
+        if turn[1] % TOOL_EVERY == 0 and body["messages"][-1]["role"] == "user" and TOOL in _offered(body):
+            self._watch.tools_asked += 1
+            return Reply(calls=(Call(name=TOOL, arguments={"date": _workday(), "service_type": "oil_change"}),))
+        if body["messages"][-1]["role"] == "tool" and '"times"' in openai_brain.text_of(body["messages"][-1]):
+            self._watch.tools_answered += 1
         return Reply(text=answer_to(turn))
 
     def _sent(self, asked: Asked) -> None:
@@ -205,6 +208,16 @@ class TimedMind(OpenAiApi):
         turn = _turn_of(asked.body)
         if turn and asked.sent == 1 + len(tokens(answer_to(turn))):  # the last word: the clause is whole
             self._watch.clause[turn] = now()
+
+
+def _offered(body: Mapping[str, Any]) -> set[str]:
+    return {one["function"]["name"] for one in body.get("tools") or ()}
+
+
+def _workday() -> str:
+    """Some day of next week on which the shop is open."""
+    today = date.today()
+    return (today + timedelta(days=9 - today.weekday())).isoformat()
 
 
 def _turn_of(body: Mapping[str, Any]) -> Turn | None:

@@ -19,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 import httpx2
@@ -72,8 +73,10 @@ def rss_mb(pid: int) -> float:
 
 
 @asynccontextmanager
-async def target(kind: str, calls: int, deepgram: str, openai: str, core: int) -> AsyncIterator[tuple[int, int]]:
-    """The gateway or the floor on one core, ready: its pid and port."""
+async def target(
+    kind: str, calls: int, deepgram: str, openai: str, core: int, log: IO[str]
+) -> AsyncIterator[tuple[int, int]]:
+    """The gateway or the floor on one core, ready: its pid and port. What it says goes to `log`."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = environ(
@@ -94,7 +97,9 @@ async def target(kind: str, calls: int, deepgram: str, openai: str, core: int) -
         )
         module = ["media_gateway"] if kind == "callboard" else ["tests.bench.floor", "--port", str(port)]
         process = subprocess.Popen(  # noqa: ASYNC220 - once, before anything is measured
-            ["taskset", "-c", str(core), sys.executable, "-m", *module], env={**os.environ, **environment}
+            ["taskset", "-c", str(core), sys.executable, "-m", *module],
+            env={**os.environ, **environment},
+            stdout=log,
         )
         try:
             await _ready(process, port)
@@ -156,29 +161,47 @@ async def place(kind: str, http: httpx2.AsyncClient, port: int, phone: LoadPhone
         seen.failed.append(f"{type(problem).__name__} {problem}"[:100])
 
 
-async def measure(kind: str, calls: int, seconds: float, core: int) -> dict[str, Any]:
-    """So many calls at once, for so long."""
+async def measure(kind: str, calls: int, seconds: float, core: int, profile: Path | None = None) -> dict[str, Any]:
+    """So many calls at once, for so long. With `profile` a sampling profiler looks on (and costs a little)."""
     watch, seen = Watch(), Seen()
-    async with vendors(watch) as (deepgram, mind), target(kind, calls, deepgram.url, mind.url, core) as (pid, port):
-        empty_mb = rss_mb(pid)
-        phones = [LoadPhone(number, watch, seen) for number in range(calls)]
-        async with httpx2.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, headers={"Host": HOST}, timeout=20
-        ) as http:
-            for phone in phones:
-                await asyncio.gather(place(kind, http, port, phone, seen), asyncio.sleep(0.0327))
-        await asyncio.sleep(SETTLE_S)
-        gc.collect()
-        gc.freeze()
-        seen.behind_s, seen.frames, seen.gaps, seen.clears = 0.0, 0, [], []
-        since, used, mine = time.perf_counter(), cpu_s(pid), time.process_time()
-        await asyncio.sleep(seconds)
-        until, used, mine = time.perf_counter(), cpu_s(pid) - used, time.process_time() - mine
-        full_mb = rss_mb(pid)
+    with tempfile.TemporaryFile("w+") as log:
+        async with (
+            vendors(watch) as (deepgram, mind),
+            target(kind, calls, deepgram.url, mind.url, core, log) as (pid, port),
+        ):
+            report = await _measured(kind, calls, seconds, (pid, port), (watch, seen), profile)
+            report["simulators_complain"] = sorted(set(deepgram.listen.violations))[:5]
+        log.seek(0)
+        said = log.read()
+    report["warnings"] = faults(said)
+    return report
+
+
+async def _measured(
+    kind: str, calls: int, seconds: float, where: tuple[int, int], notes: tuple[Watch, Seen], profile: Path | None
+) -> dict[str, Any]:
+    (pid, port), (watch, seen) = where, notes
+    empty_mb = rss_mb(pid)
+    phones = [LoadPhone(number, watch, seen) for number in range(calls)]
+    async with httpx2.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", trust_env=False, headers={"Host": HOST}, timeout=20
+    ) as http:
         for phone in phones:
-            phone.hang_up()
-        await asyncio.sleep(1.0)
-        violations = sorted(set(deepgram.listen.violations))[:5]
+            await asyncio.gather(place(kind, http, port, phone, seen), asyncio.sleep(0.0327))
+    await asyncio.sleep(SETTLE_S)
+    gc.collect()
+    gc.freeze()
+    seen.behind_s, seen.frames, seen.gaps, seen.clears = 0.0, 0, [], []
+    looking = _profiler(pid, seconds, profile / f"{kind}-{calls}.txt") if profile else None
+    since, used, mine = time.perf_counter(), cpu_s(pid), time.process_time()
+    await asyncio.sleep(seconds)
+    until, used, mine = time.perf_counter(), cpu_s(pid) - used, time.process_time() - mine
+    full_mb = rss_mb(pid)
+    if looking:
+        await asyncio.to_thread(looking.wait, 60)
+    for phone in phones:
+        phone.hang_up()
+    await asyncio.sleep(1.0)
     took = until - since
     report = _report(watch, seen, since, until)
     busy = mine / took
@@ -193,8 +216,15 @@ async def measure(kind: str, calls: int, seconds: float, core: int) -> dict[str,
         "rss_mb_per_call": round((full_mb - empty_mb) / calls, 3),
         "rss_mb": round(full_mb, 1),
         **report,
-        "simulators_complain": violations,
     }
+
+
+def _profiler(pid: int, seconds: float, path: Path) -> subprocess.Popen[bytes]:
+    """py-spy, on the simulators' core: stacks by the number of samples, those of a waiting thread left out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    how = f"-p {pid} -d {int(seconds)} -r 200 -f raw -t -o {path}".split()
+    command = [Path(sys.executable).with_name("py-spy"), "record", *how]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _report(watch: Watch, seen: Seen, since: float, until: float) -> dict[str, Any]:
@@ -215,7 +245,9 @@ def _report(watch: Watch, seen: Seen, since: float, until: float) -> dict[str, A
     return {
         "turns": len(turns),
         "turns_answered": sum(turn in watch.media for turn in turns),
-        "tools_asked": watch.tools,
+        "unanswered": unanswered(watch, turns),
+        "tools_asked": watch.tools_asked,
+        "tools_answered": watch.tools_answered,
         "added_ms": quantiles(sums),
         **{stage: quantiles(list(values.values())) for stage, values in times.items()},
         "barge_in_ms": quantiles([one * 1000 for one in seen.clears]),
@@ -229,6 +261,27 @@ def _report(watch: Watch, seen: Seen, since: float, until: float) -> dict[str, A
         "why": sorted(set(seen.failed))[:3],
         "callers_behind_ms": round(seen.behind_s * 1000, 1),
     }
+
+
+def unanswered(watch: Watch, turns: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """Turns without a sound, by the last thing that was seen of them."""
+    steps = {"asked": watch.asked, "thought": watch.clause, "given to the voice": watch.speak, "voiced": watch.sound}
+    last = ["ended"] * len(turns)
+    for name, seen in steps.items():
+        last = [name if turn in seen else before for turn, before in zip(turns, last, strict=True)]
+    return dict(Counter(step for step, turn in zip(last, turns, strict=True) if turn not in watch.media))
+
+
+def faults(log: str) -> dict[str, int]:
+    """What the gateway wrote down of its providers, and whatever else it warned of."""
+    found: Counter[str] = Counter()
+    for line in log.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        found[" ".join(str(entry[key]) for key in ("message", "stage", "kind") if key in entry)] += 1
+    return dict(found)
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | int]:
@@ -252,7 +305,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     for calls in (int(one) for one in options.calls.split(",")):
         pair: dict[str, float] = {}
         for kind in options.targets.split(","):
-            one = await measure(kind, calls, options.seconds, options.core)
+            one = await measure(kind, calls, options.seconds, options.core, options.profile)
             print(json.dumps(one), file=sys.stderr, flush=True)
             runs.append(one)
             pair[kind] = one["cpu_ms_per_call_second"]
@@ -274,6 +327,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--targets", default="floor,callboard")
     parser.add_argument("--core", type=int, default=0, help="of the gateway; simulators and callers take another")
+    parser.add_argument("--profile", type=Path, help="a folder for py-spy's stacks; figures of such a run are too high")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.sched_setaffinity(0, {1 - options.core})
