@@ -1,7 +1,7 @@
 """Uvicorn, set up for sockets that carry calls, with a drain on SIGTERM.
 
-The WebSocket implementation is named: an image without its library then fails at the start. Left to itself, uvicorn
-would start, serve HTTP, and answer every upgrade with 404.
+The WebSocket implementation is named (`direct_socket`): an image without its library then fails at the start. Left to
+itself, uvicorn would start, serve HTTP, and answer every upgrade with 404.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TypeVar
 
 import structlog
 import uvicorn
-import websockets  # noqa: F401 - must be there: see above
 from starlette.applications import Starlette
 
 from media_gateway.app import Gateway
 from media_gateway.dashboard.connection import MOST_SOCKETS
+from media_gateway.direct_socket import DirectSocket
 from media_gateway.settings import Settings
 from media_gateway.telephony.media_protocol import MAX_FRAME
 
@@ -47,7 +47,7 @@ def config(app: Starlette, settings: Settings, *, host: str | None = None, port:
         # here, calls and dashboards have limits of their own.
         limit_concurrency=settings.callboard_max_calls + MOST_SOCKETS + SPARE,
         loop="auto",  # uvloop where it is installed
-        ws="websockets-sansio",
+        ws=DirectSocket,
         ws_max_size=MAX_FRAME,  # Twilio's frames are about 400 bytes, a dashboard's commands less than 16 KiB
         ws_ping_interval=PING_INTERVAL_S,
         ws_ping_timeout=PING_TIMEOUT_S,

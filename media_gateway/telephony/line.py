@@ -1,4 +1,5 @@
-"""The line to the caller over a WebSocket: synchronous sends into a bounded buffer that one task writes out."""
+"""The line to the caller over a WebSocket: synchronous sends into a bounded buffer, written out by the event
+loop's next turn where the socket takes it at once, and by a task where it has to be waited for."""
 
 from __future__ import annotations
 
@@ -11,17 +12,25 @@ from starlette.websockets import WebSocketDisconnect
 from media_gateway.telephony.media_protocol import Frames
 
 LIMIT = 2 * 1024 * 1024
-"""Characters that may wait for a slow peer: about three minutes of sound, where Twilio itself takes all at once."""
+"""Bytes that may wait for a slow peer: about three minutes of sound, where Twilio itself takes all at once."""
+
+
+Write = Callable[[list[bytes]], bool]
+"""Writes these messages now, or (False) none of them: the peer has to be waited for."""
 
 
 class SocketLine:
-    """`media_gateway.voice.ports.Line`. ASGI's send is a coroutine, so a frame goes into a buffer and the writer task
-    wakes; when the transport takes everything (the usual case) that is one wake for all frames of a burst."""
+    """`media_gateway.voice.ports.Line`. Frames of one turn of the event loop are written as one by `write`; what it
+    does not take (or everything, without it) is left to the task that waits for the peer."""
 
-    def __init__(self, frames: Frames, *, limit: int = LIMIT) -> None:
+    def __init__(self, frames: Frames, *, limit: int = LIMIT, write: Write | None = None) -> None:
         self._frames = frames
         self._limit = limit
-        self._pending: deque[tuple[bool, str]] = deque()
+        self._write = write
+        self._scheduled = False
+        self._waits = False
+        """The task has a frame in hand: nothing may overtake it."""
+        self._pending: deque[tuple[bool, bytes]] = deque()
         self._size = 0
         self._wake = asyncio.Event()
         self._closing = False
@@ -68,16 +77,19 @@ class SocketLine:
             while self._pending:
                 _, frame = self._pending.popleft()
                 self._size -= len(frame)
+                self._waits = True
                 try:
-                    await send(frame)
+                    await send(frame.decode())
                 except (WebSocketDisconnect, OSError, RuntimeError):
                     # Which of the three says that the peer has left depends on the server's state machine. The
                     # reader hears of it too and ends the call.
                     self.abandon()
+                finally:
+                    self._waits = False
             if self._closing:
                 return
 
-    def _put(self, sound: bool, frame: str) -> None:
+    def _put(self, sound: bool, frame: bytes) -> None:
         if self._closing:
             return
         self._pending.append((sound, frame))
@@ -86,7 +98,21 @@ class SocketLine:
             self.abandon()
             self._on_overflow()
             return
-        self._wake.set()
+        if self._write is None or self._waits:
+            self._wake.set()
+        elif not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._write_now)
+
+    def _write_now(self) -> None:
+        self._scheduled = False
+        if not self._pending or self._waits or self._write is None:
+            return
+        if self._write([frame for _, frame in self._pending]):
+            self._pending.clear()
+            self._size = 0
+        else:
+            self._wake.set()
 
 
 def _nothing() -> None:

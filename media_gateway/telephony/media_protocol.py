@@ -131,15 +131,15 @@ class MediaProtocol:
         self._stopped = False
         self._stream_sid: str | None = None
 
-    def receive(self, text: str) -> Incoming:
-        """The message in this frame. Raises ProtocolError."""
+    def receive(self, text: str | bytes) -> Incoming:
+        """The message in this frame (bytes: UTF-8). Raises ProtocolError."""
         if len(text) > MAX_FRAME:
             raise ProtocolError(TOO_BIG, "message too big")
         try:
             message: Incoming = _decode(text)
         except msgspec.ValidationError as error:
             raise ProtocolError(BAD_ORDER, "not a Media Streams message") from error
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ProtocolError(BAD_DATA, "not JSON") from error
         kind = type(message)
         if kind is Media and message.stream_sid == self._stream_sid and not self._stopped:  # type: ignore[union-attr]
@@ -170,7 +170,7 @@ class MediaProtocol:
 
 
 class Frames:
-    """The three messages that Twilio accepts, for one stream. Nothing but the payload is built twice."""
+    """The three messages that Twilio accepts, for one stream, as UTF-8. Nothing but the payload is built twice."""
 
     __slots__ = ("_clear", "_mark", "_media")
 
@@ -178,16 +178,16 @@ class Frames:
         sid = json.dumps(stream_sid)
         self._media = f'{{"event":"media","streamSid":{sid},"media":{{"payload":"'.encode()
         self._mark = f'{{"event":"mark","streamSid":{sid},"mark":{{"name":'
-        self._clear = f'{{"event":"clear","streamSid":{sid}}}'
+        self._clear = f'{{"event":"clear","streamSid":{sid}}}'.encode()
 
-    def media(self, mulaw: bytes) -> str:
+    def media(self, mulaw: bytes) -> bytes:
         """Sound of any length; no header bytes."""
-        return (self._media + b2a_base64(mulaw, newline=False) + b'"}}').decode("ascii")
+        return self._media + b2a_base64(mulaw, newline=False) + b'"}}'
 
-    def mark(self, name: str) -> str:
+    def mark(self, name: str) -> bytes:
         """Asks for an echo."""
-        return f"{self._mark}{json.dumps(name)}}}}}"
+        return f"{self._mark}{json.dumps(name)}}}}}".encode()
 
-    def clear(self) -> str:
+    def clear(self) -> bytes:
         """Empties Twilio's buffer."""
         return self._clear

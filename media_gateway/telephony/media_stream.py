@@ -1,6 +1,7 @@
 """The socket that carries a call's sound: `/api/v1/voice/media-stream`. Verify, then read and hand over.
 
-Per frame there is one `receive`, one decode and one call of the session: no queue, task, timer, lock or log line.
+Per frame there is one decode and one call of the session: no queue, task, timer, lock or log line. Where the server
+lets it (`direct_socket`) the frames come straight from the read of the socket, else one by one from ASGI's `receive`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.auth.model import AuthError
 from media_gateway.auth.tokens import Tokens
+from media_gateway.direct_socket import DirectSocket, direct
 from media_gateway.telephony import handoff
 from media_gateway.telephony import media_protocol as wire
 from media_gateway.telephony.flood import Allowance
@@ -84,11 +86,12 @@ class MediaStream:
         except TimeoutError as error:
             raise wire.ProtocolError(wire.REFUSED, "no start in time") from error
         started = await self._verify(start)
-        line = SocketLine(wire.Frames(started.stream_sid))
+        socket = direct(ws.scope)
+        line = SocketLine(wire.Frames(started.stream_sid), write=socket.write if socket else None)
         session = self._factory(started, line)
         with self._sessions.running(session):
             try:
-                await self._carry(ws, protocol, session, line)
+                await self._carry(ws, socket, _Incoming(protocol, session), line)
             except* Exception:
                 _log.exception("call_failed", call_id=started.call_id)
                 await _close(ws, FAILED, "internal")
@@ -118,12 +121,13 @@ class MediaStream:
             variables={**(call.metadata.get("variables") or {}), **handoff.told(call.metadata)},
         )
 
-    async def _carry(self, ws: WebSocket, protocol: wire.MediaProtocol, session: Session, line: SocketLine) -> None:
+    async def _carry(self, ws: WebSocket, socket: DirectSocket | None, incoming: _Incoming, line: SocketLine) -> None:
         """Everything the call started ends here, whichever side ended it."""
+        session = incoming.session
         async with asyncio.TaskGroup() as group:
             call = group.create_task(session.run())
             call.add_done_callback(lambda _: line.close())
-            reader = group.create_task(_read(ws, protocol, session, lambda: line.hung_up))
+            reader = group.create_task(_read(ws, incoming, lambda: line.hung_up, socket))
             writer = group.create_task(line.write_out(ws.send_text, reader.cancel))
             await asyncio.wait({reader, writer, call}, return_when=asyncio.FIRST_COMPLETED)
             if not reader.done():  # we hang up: the last words go out, then the socket closes, then the reader ends
@@ -152,29 +156,40 @@ async def _read_start(ws: WebSocket, protocol: wire.MediaProtocol) -> wire.Start
             return message.start
 
 
+class _Incoming:
+    """What comes in after `start`, handed over to the session."""
+
+    __slots__ = ("_allowed", "_decode", "session")
+
+    def __init__(self, protocol: wire.MediaProtocol, session: Session) -> None:
+        self.session = session
+        self._decode = protocol.receive
+        self._allowed = Allowance(asyncio.get_running_loop().time)
+
+    def take(self, text: str | bytes) -> bool:
+        """One message; True when it was the last. Raises ProtocolError."""
+        message = self._decode(text)
+        self._allowed.check(message)
+        kind, session = type(message), self.session
+        if kind is wire.Media:
+            session.on_media(message.media.payload)  # type: ignore[union-attr]
+        elif isinstance(message, wire.Mark):
+            session.on_mark(message.mark.name)
+        elif isinstance(message, wire.Dtmf):
+            session.on_digit(message.dtmf.digit)
+        elif isinstance(message, wire.Stop):
+            session.on_stop()
+            return True
+        return False
+
+
 async def _read(
-    ws: WebSocket, protocol: wire.MediaProtocol, session: Session, hung_up: Callable[[], bool]
+    ws: WebSocket, incoming: _Incoming, hung_up: Callable[[], bool], socket: DirectSocket | None = None
 ) -> int | None:
     """Until the stream ends; the code to close with, None if the peer has closed."""
-    receive, decode, on_media = ws.receive, protocol.receive, session.on_media
-    allowed, seen = Allowance(asyncio.get_running_loop().time), 0
+    session = incoming.session
     try:
-        while True:
-            message = decode(_text(await receive()))
-            seen += 1
-            if not seen % YIELD_EVERY:
-                await asyncio.sleep(0)  # what is there already is received without waiting, and others want to live
-            allowed.check(message)
-            kind = type(message)
-            if kind is wire.Media:
-                on_media(message.media.payload)  # type: ignore[union-attr]
-            elif isinstance(message, wire.Mark):
-                session.on_mark(message.mark.name)
-            elif isinstance(message, wire.Dtmf):
-                session.on_digit(message.dtmf.digit)
-            elif isinstance(message, wire.Stop):
-                session.on_stop()
-                return 1000
+        await (_diverted(ws, incoming, socket) if socket else _received(ws, incoming))
     except WebSocketDisconnect:
         if not hung_up():
             session.on_lost()
@@ -183,6 +198,49 @@ async def _read(
         _log.warning("media_stream_broken", call_id=session.call_id, code=error.code, reason=error.reason)
         session.on_lost()
         return error.code
+    return 1000
+
+
+async def _received(ws: WebSocket, incoming: _Incoming) -> None:
+    """By ASGI."""
+    receive, take, seen = ws.receive, incoming.take, 0
+    while not take(_text(await receive())):
+        seen += 1
+        if not seen % YIELD_EVERY:
+            await asyncio.sleep(0)  # what is there already is received without waiting, and others want to live
+
+
+async def _diverted(ws: WebSocket, incoming: _Incoming, socket: DirectSocket) -> None:
+    """Straight from the socket; only its end, and what is no text, still comes by ASGI."""
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(text: bytes) -> None:
+        if over.done():
+            return
+        try:
+            if incoming.take(text):
+                over.set_result(None)
+        except Exception as problem:  # on the socket's own stack nobody would know what to do with it
+            over.set_exception(problem)
+
+    rest: asyncio.Future[None] = asyncio.create_task(_no_text(ws), name="end of stream")
+    try:
+        socket.divert(take)
+        await asyncio.wait({over, rest}, return_when=asyncio.FIRST_COMPLETED)
+        await (over if over.done() else rest)
+    finally:
+        socket.divert(None)
+        rest.cancel()
+        await asyncio.wait({rest})
+        for one in (over, rest):
+            if one.done() and not one.cancelled():
+                one.exception()  # whichever came second is of no interest
+
+
+async def _no_text(ws: WebSocket) -> None:
+    """Raises WebSocketDisconnect, or ProtocolError on a binary frame."""
+    while True:
+        _text(await ws.receive())
 
 
 def _text(message: Message) -> str:

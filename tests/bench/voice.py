@@ -223,7 +223,7 @@ def _profiler(pid: int, seconds: float, path: Path) -> subprocess.Popen[bytes]:
     """py-spy, on the simulators' core: stacks by the number of samples, those of a waiting thread left out."""
     path.parent.mkdir(parents=True, exist_ok=True)
     how = f"-p {pid} -d {int(seconds)} -r 200 -f raw -t -o {path}".split()
-    command = [Path(sys.executable).with_name("py-spy"), "record", *how]
+    command = [str(Path(sys.executable).with_name("py-spy")), "record", *how]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

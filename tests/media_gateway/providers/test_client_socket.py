@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -78,10 +79,10 @@ async def test_however_it_is_cut_it_is_heard_the_same() -> None:
         for data in rand.sample(MESSAGES, 4):
             match rand.randrange(4):
                 case 0:
-                    wire += peer.said(lambda server, data=data: server.send_text(data))
+                    wire += peer.said(partial(ServerProtocol.send_text, data=data))
                     wanted.append((data, True))
                 case 1:
-                    wire += peer.said(lambda server, data=data: server.send_binary(data))
+                    wire += peer.said(partial(ServerProtocol.send_binary, data=data))
                     wanted.append((data, False))
                 case 2:  # in fragments, with a ping between them
                     wire += Frame(Opcode.TEXT, data, fin=False).serialize(mask=False)

@@ -96,3 +96,55 @@ async def test_no_sound_is_no_message() -> None:
     line.close()
     await asyncio.wait_for(line.write_out(peer.send, lambda: None), 1)
     assert peer.got == []
+
+
+class Socket:
+    """Takes what is written at once, or does not."""
+
+    def __init__(self) -> None:
+        self.got: list[list[str]] = []
+        self.takes = True
+
+    def write(self, frames: list[bytes]) -> bool:
+        if self.takes:
+            self.got.append([json.loads(frame)["event"] for frame in frames])
+        return self.takes
+
+
+async def test_frames_of_one_turn_are_one_write_and_no_task_wakes() -> None:
+    socket, peer = Socket(), Peer()
+    line = SocketLine(Frames("MZ1"), write=socket.write)
+    writing = asyncio.create_task(line.write_out(peer.send, lambda: None))
+    await asyncio.sleep(0)
+    line.media(b"\xff" * 800)
+    line.mark("g1:1")
+    await asyncio.sleep(0.001)
+    line.media(b"\xff" * 800)
+    line.clear()
+    line.close()
+    await asyncio.wait_for(writing, 1)
+    assert socket.got[0] == ["media", "mark"]
+    assert [event for write in socket.got[1:] for event in write] + peer.got == ["clear"], (
+        "and no sound that was cleared"
+    )
+
+
+async def test_nothing_overtakes_what_a_slow_peer_is_waited_for() -> None:
+    socket, peer = Socket(), Peer()
+    socket.takes = False
+    peer.open.clear()
+    line = SocketLine(Frames("MZ1"), write=socket.write)
+    writing = asyncio.create_task(line.write_out(peer.send, lambda: None))
+    line.media(b"\xff")
+    await asyncio.sleep(0.001)  # the task has it in hand, and waits
+    socket.takes = True
+    line.mark("g1:1")
+    await asyncio.sleep(0.001)
+    assert socket.got == []
+    peer.open.set()
+    await asyncio.sleep(0.001)
+    line.clear()
+    await asyncio.sleep(0.001)
+    assert (peer.got, socket.got) == (["media", "mark"], [["clear"]])
+    line.close()
+    await asyncio.wait_for(writing, 1)

@@ -279,6 +279,7 @@ async def test_the_reader_lets_others_live(tmp_path: Path) -> None:
     protocol = wire.MediaProtocol()
     protocol.receive(start("CA1", "x"))
     session = NotedSession(StartedStream(call_id="CA1", stream_sid=STREAM_SID), cast("Line", None))
+    incoming = media_stream._Incoming(protocol, session)
     turns = 0
 
     async def another() -> None:
@@ -288,7 +289,7 @@ async def test_the_reader_lets_others_live(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(another())
-    assert await media_stream._read(cast("WebSocket", Backlog()), protocol, session, lambda: False) is None
+    assert await media_stream._read(cast("WebSocket", Backlog()), incoming, lambda: False) is None
     task.cancel()
     assert len(session.notes) == 400
     assert turns >= 400 // media_stream.YIELD_EVERY - 1
