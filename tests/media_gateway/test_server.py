@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from media_gateway.auth import Tokens
+from media_gateway.direct_socket import DirectSocket
 from media_gateway.server import DRAIN_S, GRACEFUL_S
 from media_gateway.settings import load
 from tests.media_gateway.harness import VIEWER, closed, environ, gateway
@@ -43,7 +44,7 @@ server(create_app(settings, build_sessions=build), settings, host="127.0.0.1", p
 async def test_the_options(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running:
         config = running.server.config
-        assert config.ws == "websockets-sansio"
+        assert config.ws is DirectSocket
         assert config.ws_max_size == 64 * 1024
         assert config.ws_per_message_deflate is False
         assert (config.ws_ping_interval, config.ws_ping_timeout) == (20.0, 300.0)
