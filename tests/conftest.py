@@ -3,26 +3,59 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.emulators import firestore_emulator, pubsub_emulator
 
 __all__ = ["firestore_emulator", "pubsub_emulator"]
 
 
+settings.register_profile("callboard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("callboard")
+"""No test fails because the machine was busy: how long an example takes is for the benchmarks."""
+
+SLOW = (
+    "deploy/",
+    "faults/",
+    "infra/cli/",
+    "media_gateway/providers/test_ears_worker.py",
+    "media_gateway/providers/test_human_speech.py",
+    "test_launcher.py",
+)
+"""Under tests/: what starts processes or decodes minutes of speech."""
+FAST_LEAVES_OUT = ("call", "browser", "emulator", "slow")
+NICE = 10
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long tests too")
-    parser.addoption("--yes", action="store_true", help="tests/e2e/test_deployment.py may ring TEST_PHONE_NUMBER")
-    parser.addoption("--deployed", action="store_true", help="its tests start no system where no deployment is named")
+    parser.addoption("--fast", action="store_true", help="leave out calls, Chromium, emulators and what is slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--long"):
-        return
+    here = Path(__file__).parent
     for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.skip(reason="long: run `python3 run.py test --long`"))
+        if str(item.path.relative_to(here)).startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+    if config.getoption("--fast"):
+        left_out = [item for item in items if any(item.get_closest_marker(name) for name in FAST_LEAVES_OUT)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    # Calls in real time mostly wait: begun first, they pass while other workers compute.
+    items.sort(key=lambda item: item.get_closest_marker("call") is None)
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: run `python3 run.py test --long`"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Who is not on the telephone lets those go first who are: a call in real time must get the processor in time."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and item.get_closest_marker("call") is None and hasattr(os, "nice"):
+        os.nice(max(0, NICE - os.nice(0)))
 
 
 @pytest.fixture

@@ -108,11 +108,12 @@ def dev(
 def run_every_test(
     context: typer.Context,
     long: Annotated[bool, typer.Option("--long", help="The long tests too.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="No calls, Chromium, emulators or gcloud: two minutes.")] = False,
 ) -> None:
     """Every test that can run here; further arguments go to pytest."""
     from infra.cli.testing import run_tests
 
-    raise typer.Exit(run_tests(context.args, long=long))
+    raise typer.Exit(run_tests(context.args, long=long, fast=fast))
 
 
 @app.command(name="simulate-call")

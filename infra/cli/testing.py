@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,15 +10,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_tests(arguments: Sequence[str], *, long: bool) -> int:
+WORKERS = 4
+"""Two of them have the calls in real time, which mostly wait (the groups of those tests); two compute."""
+
+
+def run_tests(arguments: Sequence[str], *, long: bool, fast: bool) -> int:
     """pytest's exit code."""
     libraries = subprocess.call([sys.executable, "-m", "media_gateway.dashboard.frontend"], cwd=ROOT)
     if libraries:
         return libraries
-    workers = (
-        []
-        if any(argument.startswith("-n") for argument in arguments)
-        else ["-n", str(max(2, min(4, os.cpu_count() or 1))), "--dist", "loadgroup"]
-    )
-    command = [sys.executable, "-m", "pytest", *workers, *(["--long"] if long else []), *arguments]
+    workers = [] if any(given.startswith("-n") for given in arguments) else ["-n", str(WORKERS), "--dist", "loadgroup"]
+    which = [*(["--long"] if long else []), *(["--fast"] if fast else [])]
+    command = [sys.executable, "-m", "pytest", *workers, *which, *arguments]
     return subprocess.call(command, cwd=ROOT)
