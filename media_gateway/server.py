@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from media_gateway.app import Gateway
 from media_gateway.dashboard.connection import MOST_SOCKETS
 from media_gateway.direct_socket import DirectSocket
+from media_gateway.garbage import Garbage
 from media_gateway.settings import Settings
 from media_gateway.telephony.media_protocol import MAX_FRAME
 
@@ -71,6 +72,13 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._garbage: Garbage | None = None
+        self._collecting: asyncio.Task[None] | None = None
+
+    def run(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Serve until a signal: this process is ours, and so is when its garbage is collected."""
+        self._garbage = Garbage(lambda: bool(len(self._gateway.sessions) or len(self._gateway.connections)))
+        super().run(sockets=sockets)  # type: ignore[arg-type]
 
     @property
     def bound_port(self) -> int:
@@ -86,6 +94,9 @@ class DrainingServer(uvicorn.Server):
         if self.started:
             for one in self.servers[0].sockets:
                 _give_up_on_the_dead(one)
+            if self._garbage is not None:
+                self._garbage.begin()
+                self._collecting = self._loop.create_task(self._garbage.run())
             _log.info("listening", port=self.bound_port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -43,21 +43,21 @@ class Crowd:
 
     def put(self, events: Sequence[Event], *, replayed_to: int) -> bool:
         """To everybody who does not have them yet. Nothing is a replay here."""
-        call_id = events[0].call_id
+        call_id, members = events[0].call_id, self.members
 
         def give(member: Mailbox) -> None:
-            floors = self.members.get(member)
+            floors = members.get(member)
             if floors is None:
                 return
             wanted = events
-            if call_id in floors:
+            if floors and call_id in floors:
                 wanted = [event for event in events if event.seq > floors[call_id]]
                 if events[-1].seq >= floors[call_id]:
                     del floors[call_id]
             if wanted and not _put(member, wanted):
                 self._drop(member)
 
-        self._slices.run(tuple(self.members), give)
+        self._slices.run(tuple(members), give)
         return True
 
     def put_live(self, event: LiveEvent) -> None:

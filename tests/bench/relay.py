@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from tests.bench import cold_start, fanout, journal, listening
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]] = {
@@ -33,7 +35,7 @@ def main() -> int:
     parser.add_argument("--sockets", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    results: dict[str, dict[str, Any]] = {name: asyncio.run(BENCHES[name](given)) for name in given.which or BENCHES}
+    results: dict[str, dict[str, Any]] = {name: uvloop.run(BENCHES[name](given)) for name in given.which or BENCHES}
     text = json.dumps(results, indent=2)
     print(text)
     if given.json:

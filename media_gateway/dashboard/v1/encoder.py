@@ -1,4 +1,4 @@
-"""From the journal's events to `callboard.v1` texts: each is made once and shared by everybody who gets it."""
+"""From the journal's events to the lines of `callboard.v1`: each is made once and shared by everybody who gets it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from media_gateway.dashboard.encoders import Ids, whole_record
-from media_gateway.dashboard.v1.frames import encode
+from media_gateway.dashboard.v1.frames import Line, line
 from realtime.events import Event, EventType, LiveEvent
 
 KEPT = 4096
-"""Texts of events that are kept for those who come a little later."""
+"""Lines of events that are kept for those who come a little later."""
 _NAMES = {EventType.TURN_METRICS: "metrics_updated"}
 
 
@@ -19,38 +19,38 @@ class Encoder:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
-        self._events: dict[tuple[str, str, int], str] = {}
+        self._events: dict[tuple[str, str, int], Line] = {}
         self._last: Event | None = None
-        self._last_text = ""
+        self._last_line = Line(b"")
         self._moment: LiveEvent | None = None
-        self._moment_text = ""
+        self._moment_line = Line(b"")
 
-    def event(self, event: Event) -> str:
+    def event(self, event: Event) -> Line:
         """A durable event; the same one is asked for by everybody in a row."""
         if event is not self._last:
-            self._last, self._last_text = event, self._kept_text(event)
-        return self._last_text
+            self._last, self._last_line = event, self._kept_line(event)
+        return self._last_line
 
-    def _kept_text(self, event: Event) -> str:
+    def _kept_line(self, event: Event) -> Line:
         key = (event.call_id, event.epoch, event.seq)
-        text = self._events.get(key)
-        if text is None:
-            text = encode(event_frame(event))
+        kept = self._events.get(key)
+        if kept is None:
+            kept = line(event_frame(event))
             if len(self._events) >= self._kept:
                 del self._events[next(iter(self._events))]  # the oldest
-            self._events[key] = text
-        return text
+            self._events[key] = kept
+        return kept
 
-    def live(self, moment: LiveEvent) -> str:
+    def live(self, moment: LiveEvent) -> Line:
         """A moment of the live lane; the same one is asked for by everybody in a row."""
         if moment is not self._moment:
-            self._moment, self._moment_text = moment, encode(live_frame(moment))
-        return self._moment_text
+            self._moment, self._moment_line = moment, line(live_frame(moment))
+        return self._moment_line
 
-    def gap(self, call_id: str, live_epoch: str, first: int, last: int) -> str:
+    def gap(self, call_id: str, live_epoch: str, first: int, last: int) -> Line:
         """Moments that are not sent."""
         gap = {"type": "gap", "call_id": call_id, "lane": "live", "live_epoch": live_epoch}
-        return encode({**gap, "from": first, "to": last})
+        return line({**gap, "from": first, "to": last})
 
 
 def event_frame(event: Event) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from websockets.frames import Frame, Opcode
 
 SUBPROTOCOL: Final = "callboard.v1"
 ALL: Final = "*"
@@ -150,9 +151,30 @@ def parse(text: str) -> Command | Pong:
         raise Malformed(problem) from None
 
 
-def encode(frame: Mapping[str, Any]) -> str:
-    """The text of a frame."""
-    return msgspec.json.encode(frame).decode()
+class Line:
+    """One message as it goes over the wire, built once and the same bytes for everybody who gets it: a text frame as a
+    server writes it, in one piece, unmasked, not compressed (RFC 6455, 5.2)."""
+
+    __slots__ = ("_payload", "frame")
+
+    def __init__(self, payload: bytes) -> None:
+        """`payload`: UTF-8."""
+        self._payload = payload
+        self.frame = Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+    @property
+    def text(self) -> str:
+        """The message, for a server that makes its own frames."""
+        return self._payload.decode()
+
+    def __len__(self) -> int:
+        """Bytes on the wire."""
+        return len(self.frame)
+
+
+def line(frame: Mapping[str, Any]) -> Line:
+    """This message, encoded."""
+    return Line(msgspec.json.encode(frame))
 
 
 def reply(id: int, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,15 +23,18 @@ from media_gateway.dashboard.v1.cursor import MARGIN, BadCursor, Cursors
 from media_gateway.dashboard.v1.encoder import Encoder
 from media_gateway.dashboard.v1.model import Limits, Phase, State
 from media_gateway.dashboard.v1.outbox import Outbox
-from media_gateway.dashboard.v1.peer import Peer, Watch
-from media_gateway.dashboard.v1.wire import Frames
+from media_gateway.dashboard.v1.peer import Peer
+from media_gateway.dashboard.v1.watch import Watch
+from media_gateway.dashboard.v1.wire import FULL
 from realtime.clock import Clock, iso, utcnow
 from realtime.hub import Hub
 from realtime.journal import Journal
 from realtime.stores.port import FeedState, StoreUnavailable
 
 SLICE_S = 0.001
-"""How long frames are sent before the event loop looks after others; the turn that has begun then is finished."""
+"""How long lines are sent before the event loop looks after others, and"""
+SLICE_BYTES = 512 * 1024
+"""how much at most; the turn that has begun then is finished."""
 TICK_S = 1.0
 _log = structlog.get_logger()
 
@@ -54,10 +57,10 @@ class Turns:
                 asyncio.get_running_loop().call_soon(self._let_on)
 
     def _let_on(self) -> None:
-        until = self._clock() + self._slice_s
+        until, sent = self._clock() + self._slice_s, 0
         while self._waiting:
-            self._waiting.popleft().flush()
-            if self._clock() >= until:
+            sent += self._waiting.popleft().flush()
+            if sent >= SLICE_BYTES or self._clock() >= until:
                 break
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._let_on)
@@ -83,7 +86,7 @@ class V1Socket:
         self._connections, self._hub, self._journal = connections, hub, journal
         self._gate, self._cursors = gate, cursors
         self._limits, self._tick_s, self._clock = limits or Limits(), tick_s or TICK_S, clock
-        self._encoder, self._frames = Encoder(), Frames()
+        self._encoder = Encoder()
         self._turns = Turns()
         self._peers: set[Peer] = set()
         self._users: Counter[tuple[str, str]] = Counter()
@@ -132,13 +135,13 @@ class V1Socket:
             planned_at=now + limits.age_s - lag * limits.jitter_s,
             ping_at=now + limits.ping_s * (0.5 + lag / 2),
         )
-        outbox = Outbox(self._encoder, max_bytes=limits.max_bytes, max_frames=limits.max_frames)
+        room = limits.max_bytes - min(FULL, limits.max_bytes // 2)  # the transport holds the rest
+        outbox = Outbox(self._encoder, max_bytes=room, max_frames=limits.max_frames)
         return Peer(
             ws,
             self._hub,
             state,
             outbox,
-            frames=self._frames,
             wake=self._turns.ask,
             redeem=lambda peer, wanted: self._job(peer, self._redeem(peer, wanted)),
             list_all=lambda peer, watch, heads: self._job(peer, self._list_all(peer, watch, heads)),

@@ -158,10 +158,10 @@ def test_a_slow_reader_loses_moments_only_and_is_told_of_each(steps: list[tuple[
     seen = {"CA0": 0, "CA1": 0}
     slow = False
 
-    def take(text: str | None) -> None:
-        if text is None:
+    def take(line: frames.Line | None) -> None:
+        if line is None:
             return
-        frame = json.loads(text)
+        frame = json.loads(line.text)
         if frame["type"] == "event":
             got.append(frame["seq"])
         elif frame["type"] == "gap":

@@ -12,8 +12,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.protocol import State
 
+from media_gateway.dashboard.v1.frames import Line
 from media_gateway.dashboard.v1.socket import Turns
-from media_gateway.dashboard.v1.wire import KEPT, Frames, Wire
+from media_gateway.dashboard.v1.wire import FULL, Wire
 from media_gateway.middleware import SEND
 from tests.media_gateway.dashboard.v1.line import line
 from tests.media_gateway.harness import gateway
@@ -25,6 +26,10 @@ class Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.closing = False
+        self.buffered = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.buffered
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -50,45 +55,31 @@ def opened() -> tuple[WebSocketsSansIOProtocol, Any]:
 @pytest.mark.parametrize("text", ["", "x", "Grüß dich 👋", "x" * 125, "x" * 126, "x" * 65_535, "x" * 70_000])
 async def test_the_bytes_are_those_of_the_server_itself(text: str) -> None:
     protocol, transport = opened()
-    assert Wire({SEND: protocol.send}, Frames()).write(text)
+    assert Wire({SEND: protocol.send}).write(Line(text.encode()))
     protocol.conn.send_text(text.encode())
     assert transport.written == [b"".join(protocol.conn.data_to_send())]
 
 
 async def test_what_cannot_be_written_now_is_left_to_the_server() -> None:
     protocol, transport = opened()
-    wire = Wire({SEND: protocol.send}, Frames())
-    protocol.pause_writing()
-    assert not wire.write("full")
-    protocol.resume_writing()
-    protocol.conn.state = State.CLOSING
-    assert not wire.write("closing")
-    protocol.conn.state = State.OPEN
-    transport.closing = True
-    assert not wire.write("closed")
-    transport.closing, protocol.disconnected = False, True
-    assert not wire.write("gone")
-    assert not Wire({}, Frames()).write("another server")
-    assert not Wire({SEND: _app}, Frames()).write("another server")
+    wire = Wire({SEND: protocol.send})
+    transport.buffered = FULL + 1
+    assert not wire.write(Line(b"full"))
+    transport.buffered, protocol.close_sent = 0, True
+    assert not wire.write(Line(b"closing"))
+    protocol.close_sent, transport.closing = False, True
+    assert not wire.write(Line(b"closed"))
+    assert not Wire({}).write(Line(b"another server"))
+    assert not Wire({SEND: _app}).write(Line(b"another server"))
     assert transport.written == []
-
-
-async def test_a_frame_is_built_once_and_only_so_many_are_kept() -> None:
-    frames = Frames()
-    first = frames.frame("0")
-    assert frames.frame("0") is first
-    for n in range(1, KEPT + 1):
-        frames.frame(str(n))
-    assert frames.frame("0") is not first
-    assert frames.frame("0") == first
 
 
 async def test_sockets_of_a_gateway_are_written_to_directly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bool] = []
     write = Wire.write
 
-    def seen(self: Wire, text: str) -> bool:
-        written.append(write(self, text))
+    def seen(self: Wire, line: Line) -> bool:
+        written.append(write(self, line))
         return written[-1]
 
     monkeypatch.setattr(Wire, "write", seen)
