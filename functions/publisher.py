@@ -7,8 +7,7 @@ import threading
 from functions.baggage import in_file
 from functions.files import files
 from functions.settings import Settings
-from realtime.bus.port import BusMessage, PublishFailed, TooLarge
-from realtime.bus.rest import Publisher, RestPublisher
+from realtime.bus.port import BusMessage, Publisher, PublishFailed, TooLarge
 
 _lock = threading.Lock()
 _publishers: dict[Settings, Publisher] = {}
@@ -45,6 +44,8 @@ def close_all() -> None:
 def _open(settings: Settings) -> Publisher:
     settings.require("CALLBOARD_BUS", settings.bus, "pubsub")
     if settings.bus == "pubsub":
+        from realtime.bus.rest import RestPublisher
+
         return RestPublisher(settings.project, settings.topic, emulator_host=settings.pubsub_emulator)
     import sqlite3
 

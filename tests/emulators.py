@@ -35,6 +35,25 @@ PROJECT = "demo-callboard"
 @pytest.fixture(scope="session")
 def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of a running Firestore emulator. Data outlives a test: use ids of your own."""
+    with _shared(_run_folder(tmp_path_factory), "firestore", _firestore()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def pubsub_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a running Pub/Sub emulator. Topics outlive a test: use names or a project of your own."""
+    with _shared(_run_folder(tmp_path_factory), "pubsub", _pubsub()) as address:
+        yield address
+
+
+@contextmanager
+def both(folder: Path) -> Iterator[tuple[str, str]]:
+    """The same outside of a test run, for benchmarks: the addresses of Firestore and Pub/Sub."""
+    with _shared(folder, "firestore", _firestore()) as firestore, _shared(folder, "pubsub", _pubsub()) as pubsub:
+        yield firestore, pubsub
+
+
+def _firestore() -> Callable[[int], list[str]]:
     root = _sdk_root()
     jar = root / "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar" if root else None
     remedy = (
@@ -48,13 +67,10 @@ def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         options = ["--host=127.0.0.1", f"--port={port}", "--database-mode=firestore-native"]
         return ["java", HEAP, "-Duser.language=en", "-cp", str(jar), main, "start", *options]
 
-    with _shared(_run_folder(tmp_path_factory), "firestore", command) as address:
-        yield address
+    return command
 
 
-@pytest.fixture(scope="session")
-def pubsub_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`host:port` of a running Pub/Sub emulator. Topics outlive a test: use names or a project of your own."""
+def _pubsub() -> Callable[[int], list[str]]:
     root = _sdk_root()
     program = root / "platform/pubsub-emulator/bin/cloud-pubsub-emulator" if root else None
     remedy = (
@@ -62,12 +78,7 @@ def pubsub_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "(Debian: `apt-get install google-cloud-cli-pubsub-emulator default-jre-headless`)"
     )
     conftest.require(program and program.exists() and shutil.which("java"), "the Pub/Sub emulator", remedy)
-
-    def command(port: int) -> list[str]:
-        return [str(program), "--host=127.0.0.1", f"--port={port}"]
-
-    with _shared(_run_folder(tmp_path_factory), "pubsub", command) as address:
-        yield address
+    return lambda port: [str(program), "--host=127.0.0.1", f"--port={port}"]
 
 
 @cache
@@ -120,7 +131,7 @@ def _start(folder: Path, name: str, command: Callable[[int], list[str]]) -> tupl
     log = folder / f"{name}-emulator.log"
     environment = {**os.environ, "JAVA_OPTS": f"{HEAP} -Duser.language=en"}
     for _ in range(ATTEMPTS):
-        port = _free_port()
+        port = free_port()
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command(port), stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True
@@ -187,7 +198,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

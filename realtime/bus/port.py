@@ -67,3 +67,13 @@ class Bus(Protocol):
 
     async def aclose(self) -> None:
         """Flush and let go; safe to call twice."""
+
+
+class Publisher(Protocol):
+    """Blocking publishing; `realtime.bus.outbox.Outbox` is the embedded one."""
+
+    def publish(self, message: BusMessage) -> None:
+        """Returns when the bus has it for good. Raises PublishFailed."""
+
+    def close(self) -> None:
+        """Safe to call twice."""

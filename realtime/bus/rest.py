@@ -11,7 +11,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import urllib3
 
@@ -21,16 +20,6 @@ from realtime.bus.port import TOPIC, BusMessage, PublishFailed
 METADATA = "http://metadata.google.internal"
 TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - a path, not a secret
 TOKEN_MARGIN_SECONDS = 60.0
-
-
-class Publisher(Protocol):
-    """Blocking publishing; `realtime.bus.outbox.Outbox` is the embedded one."""
-
-    def publish(self, message: BusMessage) -> None:
-        """Returns when the bus has it for good. Raises PublishFailed."""
-
-    def close(self) -> None:
-        """Safe to call twice."""
 
 
 class RestPublisher:

@@ -1,6 +1,6 @@
 """How much the road from the journal to the screens costs, each figure beside a bare baseline of the same run.
 
-    python -m tests.bench.relay [fanout] [listener] [outage] [journal] [coldstart] [--sockets 1000] [--json FILE]
+    python -m tests.bench.relay [fanout] [listener] [outage] [journal] [coldstart] [browser] [--sockets 1000] [--json FILE]
 
 By hand only; other work on the machine shows in absolute figures, hardly in the ratios.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from tests.bench import cold_start, fanout, journal, listening
+from tests.bench import cold_start, fanout, journal, listening, webhook_to_browser
 
 BENCHES: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]] = {
     "fanout": lambda given: fanout.measure(given.sockets),
@@ -25,6 +25,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, 
     "outage": lambda _: listening.outage(),
     "journal": lambda _: journal.appends(),
     "coldstart": lambda _: asyncio.to_thread(cold_start.measure),
+    "browser": lambda _: webhook_to_browser.measure(),
 }
 
 

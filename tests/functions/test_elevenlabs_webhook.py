@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -183,3 +184,43 @@ def test_the_framework_adds_none_of_them_either() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.strip() == "[]"
+
+
+COLD = """
+import sys, functions_framework
+before = set(sys.modules)
+import functions.main
+started = set(sys.modules) - before
+import functions.elevenlabs_webhook, realtime.bus.rest
+print(sorted(started), sorted({name.split(".")[0] for name in set(sys.modules) - before}))
+"""
+
+
+def test_a_cold_start_imports_what_its_function_needs_and_nothing_else() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COLD],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={name: value for name, value in os.environ.items() if name != "FUNCTION_TARGET"},
+    )
+    started, all_of_the_webhook = done.stdout.strip().split("] [")
+    assert started == "['functions', 'functions.logs', 'functions.main'"
+    brought = {"'functions'", "'realtime'", "'urllib3'", "'urllib'"}
+    assert set(all_of_the_webhook.rstrip("]").split(", ")) <= brought
+
+
+def test_a_service_that_knows_which_one_it_is_is_ready_before_its_first_request() -> None:
+    code = "import sys, functions.main; print('functions.elevenlabs_webhook' in sys.modules, 'asyncio' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "FUNCTION_TARGET": "elevenlabs_webhook"},
+    )
+    assert done.stdout.strip() == "True False"

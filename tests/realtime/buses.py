@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realtime.bus.embedded import Dispatcher, EmbeddedBus
-from realtime.bus.port import Bus
+from realtime.bus.port import SUBSCRIPTION, TOPIC, Bus
 
 if TYPE_CHECKING:
     from google.pubsub_v1.types import Subscription
@@ -54,7 +54,9 @@ def pubsub_bus(host: str) -> OpenBus:
     return opened
 
 
-def wire_pubsub(host: str, project: str, push_url: str) -> Callable[[], None]:
+def wire_pubsub(
+    host: str, project: str, push_url: str, *, topic: str = TOPIC, subscription: str = SUBSCRIPTION
+) -> Callable[[], None]:
     """Topic and ordered push subscription in the emulator; the result removes the subscription."""
     import grpc
     from google.pubsub_v1.services.publisher import PublisherClient
@@ -62,16 +64,13 @@ def wire_pubsub(host: str, project: str, push_url: str) -> Callable[[], None]:
     from google.pubsub_v1.services.subscriber import SubscriberClient
     from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-    from realtime.bus.port import SUBSCRIPTION, TOPIC
-
     channel = grpc.insecure_channel(host)
     publisher: Any = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
     subscriber: Any = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-    topic = f"projects/{project}/topics/{TOPIC}"
-    subscription = f"projects/{project}/subscriptions/{SUBSCRIPTION}"
+    topic = f"projects/{project}/topics/{topic}"
     publisher.create_topic(request={"name": topic})
     wanted: dict[str, Any] = {
-        "name": subscription,
+        "name": f"projects/{project}/subscriptions/{subscription}",
         "topic": topic,
         "push_config": {"push_endpoint": push_url},
         "enable_message_ordering": True,
