@@ -1,6 +1,6 @@
 """How much the road from the journal to the screens costs, each figure beside a bare baseline of the same run.
 
-    python -m tests.bench.relay [fanout] [listener] [outage] [journal] [coldstart] [browser] [--sockets 1000] [--json FILE]
+    python -m tests.bench.relay [fanout|listener|outage|journal|coldstart|browser] ... [--sockets 1000] [--json FILE]
 
 By hand only; other work on the machine shows in absolute figures, hardly in the ratios.
 """
