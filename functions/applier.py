@@ -122,11 +122,10 @@ class Applier:
 
     async def _find(self, message: BusMessage) -> Call | None:
         """The call, by any of its ids. Raises Unusable when they name different calls."""
-        found = [await self._journal.find(key) for key in message.keys.values() if key]
-        calls = {call.call_id: call for call in found if call is not None}
+        calls = await self._journal.named(*message.keys.values())
         if len(calls) > 1:
-            raise Unusable(f"its ids name different calls: {', '.join(sorted(calls))}")
-        return next(iter(calls.values()), None)
+            raise Unusable(f"its ids name different calls: {', '.join(sorted(call.call_id for call in calls))}")
+        return calls[0] if calls else None
 
     async def _apply_to(self, call: Call, message: BusMessage, decide: Decide) -> None:
         outcome = decide(call, message)

@@ -50,7 +50,7 @@ from media_gateway.dashboard.sockets import EventsSocket, TranscriptionsSocket
 from media_gateway.dashboard.takeover import TakeoverSocket
 from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
-from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_unavailable
+from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_poisoned, on_unavailable
 from media_gateway.last_seen import LastSeen, SeenBus
 from media_gateway.letters import places
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
@@ -71,6 +71,7 @@ from realtime.abandoned import end_abandoned
 from realtime.accounts import Accounts
 from realtime.blobs import BlobsUnavailable
 from realtime.bus.port import Bus
+from realtime.call import PoisonedHead
 from realtime.clock import utcnow
 from realtime.commands import expire
 from realtime.dead_letters import Letters
@@ -180,6 +181,7 @@ def create_app(
             ApiError: on_api_error,
             HTTPException: on_http_exception,
             StoreUnavailable: on_unavailable,
+            PoisonedHead: on_poisoned,
             Exception: on_failure,
         },
         lifespan=lambda _app: _lifespan(gateway),

@@ -64,6 +64,12 @@ async def on_unavailable(_request: Request, _error: Exception) -> Response:
     return ApiError(503, "The store is not reachable.", headers={"Retry-After": "2"}).response()
 
 
+async def on_poisoned(_request: Request, _error: Exception) -> Response:
+    """The document of a call cannot be read: this call is out of reach until it is mended, the others are not."""
+    fix = "Look for head_quarantined in the log: the document it names is to be mended or deleted."
+    return ApiError(409, "The record of this call cannot be read.", code="unreadable", fix=fix).response()
+
+
 async def on_failure(_request: Request, _error: Exception) -> Response:
     """Something we did not foresee; it is in the log, never in the answer."""
     return ApiError(

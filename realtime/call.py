@@ -52,6 +52,11 @@ def advance(now: Status, news: Status) -> Status:
     return news if _RANK[news] > _RANK[now] else now
 
 
+class PoisonedHead(ValueError):
+    """The document of a call is none that can be read; the text says which part. Nobody has mended it by trying
+    again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """The head of a call: small, always current, one document. The journal is the truth; this is a view of it.
@@ -112,11 +117,21 @@ class Call:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Unknown keys (written by a newer revision) are ignored. Raises KeyError, ValueError on a poison document."""
+        """Unknown keys (written by a newer revision) are ignored. Raises PoisonedHead."""
         values = {key: value for key, value in data.items() if key in _FIELDS}
-        values["status"] = Status(values["status"])
-        values["tail"] = tuple(values.get("tail") or ())
-        return cls(**values)
+        try:
+            values["status"] = Status(values["status"])
+            values["tail"] = tuple(values.get("tail") or ())
+            call = cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PoisonedHead(f"a call's document cannot be read: {type(error).__name__}") from error
+        for name, kind in _KINDS:
+            if not isinstance(getattr(call, name), kind):
+                raise PoisonedHead(f"a call's document cannot be read: {name}")
+        if not all(isinstance(event, Mapping) for event in call.tail):
+            raise PoisonedHead("a call's document cannot be read: tail")
+        return call
 
 
 _FIELDS = tuple(f.name for f in fields(Call))
+_KINDS = (("call_id", str), ("org", str), ("epoch", str), ("seq", int), ("owner_term", int), ("commands", Mapping))

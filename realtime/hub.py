@@ -40,7 +40,7 @@ from realtime.subscription import (
     Room,
     step,
 )
-from realtime.watching import Known, Log, Watcher, counted, log_broadcast, page, said
+from realtime.watching import Known, Log, Watcher, counted, find, log_broadcast, page, said
 
 __all__ = ["Cursor", "Ended", "Hub", "Subscription"]
 
@@ -254,7 +254,7 @@ class Hub:
             heads += [call.to_dict() for call in await self._journal.active(org=org)]
         alone = [id for id, room in self._rooms.items() if not self._all.intersection(room.receivers)]
         for key in [*self._waiting, *alone]:
-            found = await self._journal.find(key)
+            found = await find(self._journal, key)
             if found is not None:
                 heads.append(found.to_dict())
         return heads
@@ -276,7 +276,7 @@ class Hub:
     async def _begin(self, me: int) -> None:
         """Find the call that a new watcher wants."""
         key = self._watchers[me].mailbox.key if me in self._watchers else ""
-        call = await self._jobs.asked(partial(self._journal.find, key))
+        call = await self._jobs.asked(partial(find, self._journal, key))
         if me in self._watchers:
             self._start(me, call)
 

@@ -27,7 +27,7 @@ from realtime import call_data as records
 from realtime import listing, parking
 from realtime.append import OUTAGES, Append, Appended, Decide, Fenced, Heads, UnknownCall, alias_writes, log_writes
 from realtime.bus.port import BusMessage
-from realtime.call import Call, Status
+from realtime.call import Call, PoisonedHead, Status
 from realtime.clock import Clock, iso, utcnow
 from realtime.events import Draft, Event, EventType
 from realtime.paths import digest, is_id
@@ -165,15 +165,30 @@ class Journal:
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def find(self, any_id: str) -> Call | None:
-        """The call that `any_id` (call id, CallSid or conversation id) names."""
-        if not is_id(any_id):
-            return None
-        head, alias = await self._store.get(f"calls/{any_id}", f"aliases/{any_id}")
-        if head is None and alias is not None:
-            (head,) = await self._store.get(f"calls/{alias.data['call_id']}")
-        if head is None:
-            return None
-        call = Call.from_dict(head.data)
+        """The call that `any_id` (call id, CallSid or conversation id) names. Raises PoisonedHead, after it is in the
+        log, for one whose document cannot be read."""
+        return next(iter(await self.named(any_id)), None)
+
+    async def named(self, *any_ids: str) -> list[Call]:
+        """The calls that these ids name, each once; with two questions to the store at most, however many ids. Raises
+        PoisonedHead."""
+        keys = [key for key in any_ids if is_id(key)]
+        paths = [path for key in keys for path in (f"calls/{key}", f"aliases/{key}")]
+        docs = await self._store.get(*paths) if paths else []
+        heads = {key: docs[2 * n] for n, key in enumerate(keys)}
+        meant = [key if heads[key] else docs[2 * n + 1] for n, key in enumerate(keys)]
+        ids = list(dict.fromkeys(one if isinstance(one, str) else one.data["call_id"] for one in meant if one))
+        unread = [call_id for call_id in ids if call_id not in heads]
+        if unread:
+            heads |= zip(unread, await self._store.get(*(f"calls/{id}" for id in unread)), strict=True)
+        return [self._known(head) for id in ids if (head := heads[id]) is not None]
+
+    def _known(self, head: Doc) -> Call:
+        try:
+            call = Call.from_dict(head.data)
+        except PoisonedHead as error:
+            log.error("head_quarantined", extra={"path": head.path, "why": str(error)})
+            raise
         if self._heads.get(call.call_id) is None:
             self._heads.put(call, head.version)
         return call

@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from realtime.call import Call, Status
+from realtime.call import Call, PoisonedHead, Status
 from realtime.clock import iso, parse_iso
 from realtime.stores.port import Doc, DocumentStore, Query
 
@@ -102,8 +102,8 @@ def readable(doc: Doc) -> Call | None:
     """The call of this head; None, and a line in the log, for one that cannot be read: it hides no other call."""
     try:
         return Call.from_dict(doc.data)
-    except (KeyError, TypeError, ValueError) as error:
-        log.error("head_quarantined", extra={"path": doc.path, "why": type(error).__name__})
+    except PoisonedHead as error:
+        log.error("head_quarantined", extra={"path": doc.path, "why": str(error)})
         return None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import Any, Protocol
 
-from realtime.call import Call
+from realtime.call import Call, PoisonedHead
 from realtime.crowd import ALL, Crowd
 from realtime.events import Event, EventType, LiveEvent, LiveType
 from realtime.mailbox import SAYS, Mailbox
@@ -63,6 +63,14 @@ def counted(watchers: Iterable[Watcher]) -> Counter[str]:
     crowds = [box for box in boxes if isinstance(box, Crowd)]
     alone = Counter(box.key for box in boxes if not isinstance(box, Crowd))
     return alone + Counter({ALL: sum(len(crowd.members) for crowd in crowds)})
+
+
+async def find(journal: Log, key: str) -> Call | None:
+    """As the journal finds it. A call that cannot be read is none yet: mended, it comes with the heads."""
+    try:
+        return await journal.find(key)
+    except PoisonedHead:
+        return None
 
 
 async def page(journal: Log, call_id: str, epoch: str, after: int) -> tuple[Event, ...]:

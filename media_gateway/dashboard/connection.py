@@ -24,6 +24,7 @@ from media_gateway.auth.model import AuthError, Principal
 from media_gateway.dashboard.newest import newest
 from media_gateway.http_errors import ApiError
 from realtime.accounts.model import KEY_PREFIX
+from realtime.call import PoisonedHead
 from realtime.clock import Clock, utcnow
 from realtime.journal import Journal
 from realtime.stores.port import StoreUnavailable
@@ -122,6 +123,8 @@ class Connection:
         except* StoreUnavailable:
             _log.exception("broadcast_failed")
             await self.close(INTERNAL, "the store is not reachable")
+        except* PoisonedHead:  # the log has it
+            await self.close(INTERNAL, "the record of this call cannot be read")
 
     async def close(self, code: int, reason: str) -> None:
         """Close if it is still open."""

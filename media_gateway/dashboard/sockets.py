@@ -16,6 +16,7 @@ from media_gateway.auth.model import Principal
 from media_gateway.dashboard import metrics
 from media_gateway.dashboard.connection import TOO_SLOW, Connection, Connections
 from media_gateway.dashboard.encoders import Ids, global_message, transcription_message
+from realtime.call import PoisonedHead
 from realtime.events import Event, EventType, LiveEvent
 from realtime.hub import Ended, Hub, Subscription
 from realtime.journal import Journal
@@ -51,7 +52,10 @@ class Calls:
         """Looked up once, and again at the end: a conversation id may come late."""
         known = self._ids.get(event.call_id)
         if known is None or (event.type is EventType.CALL_STATUS and known.conversation_id is None):
-            call = await self._journal.find(event.call_id)
+            try:
+                call = await self._journal.find(event.call_id)
+            except PoisonedHead:  # what is told of it goes on
+                call = None
             known = Ids.of(call) if call else Ids(event.call_id, None)
             self._ids[event.call_id] = known
         self._ids.move_to_end(event.call_id)

@@ -128,9 +128,14 @@ async def ours(folder: Path, shared: dict[str, str], webhooks: int) -> AsyncIter
         stack.push_async_callback(store.aclose)
         journal = Journal(store)
         for n in range(webhooks + WARM):
-            ids = {"call_sid": f"CA{n:032d}", "conversation_id": f"conv_{n}"}
-            call_id = f"EL_d{n}_20261120T100000000Z"
-            await journal.open(Call(call_id=call_id, hosted=True, status=Status.IN_PROGRESS, **ids))
+            call = Call(
+                call_id=f"EL_d{n}_20261120T100000000Z",
+                call_sid=f"CA{n:032d}",
+                conversation_id=f"conv_{n}",
+                hosted=True,
+                status=Status.IN_PROGRESS,
+            )
+            await journal.open(call)
         close = await asyncio.to_thread(
             wire_pubsub, shared["PUBSUB_EMULATOR_HOST"], shared["GOOGLE_CLOUD_PROJECT"], f"http://127.0.0.1:{push}/"
         )
