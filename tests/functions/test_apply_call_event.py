@@ -275,7 +275,7 @@ def test_a_store_that_is_away_means_deliver_again(
         raise trouble
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "find", away)
+        patch.setattr(Journal, "named", away)
         assert deliver(push(status("ringing"))) == 503
     assert deliver(push(status("ringing"))) == 204
     assert found(embedded).status is Status.RINGING

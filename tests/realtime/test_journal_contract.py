@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,14 +19,11 @@ from realtime.stores.port import (
     Conflict,
     Create,
     Delete,
-    Doc,
-    DocumentStore,
-    HeadFeed,
     Put,
     Query,
     StoreUnavailable,
-    Write,
 )
+from tests.realtime.spy import Spy
 from tests.realtime.stores import BOTH, Opener, opened, opener
 
 pytestmark = pytest.mark.anyio
@@ -34,42 +31,6 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 TS = iso(NOW)
 CALL = Call(call_id="CA1", call_sid="CA1", conversation_id="conv_1", org="acme", caller_phone="+15550001111")
-
-
-class Spy:
-    """A store that counts, remembers and, when told to, fails."""
-
-    def __init__(self, store: DocumentStore) -> None:
-        self.store = store
-        self.reads = 0
-        self.writes: list[Write] = []
-        self.commits = 0
-        self.faults: list[str] = []
-
-    async def get(self, *paths: str) -> list[Doc | None]:
-        self.reads += 1
-        return await self.store.get(*paths)
-
-    async def query(self, query: Query) -> list[Doc]:
-        self.reads += 1
-        return await self.store.query(query)
-
-    async def commit(self, writes: Sequence[Write]) -> list[str]:
-        fault = self.faults.pop(0) if self.faults else ""
-        if fault == "before":
-            raise StoreUnavailable("not sent")
-        self.commits += 1
-        self.writes += writes
-        versions = await self.store.commit(writes)
-        if fault == "after":
-            raise StoreUnavailable("the answer was lost")
-        return versions
-
-    def feed(self) -> HeadFeed:
-        return self.store.feed()
-
-    async def aclose(self) -> None:
-        await self.store.aclose()
 
 
 @pytest.fixture(params=BOTH)
@@ -134,6 +95,16 @@ async def test_a_call_is_found_by_any_of_its_ids(journal: Journal) -> None:
     for nobody in ("CA8", "", "a/b", "../calls/CA9", ".", "__name__", "x" * 300, "conv 9", "conv_9\n"):
         assert await journal.find(nobody) is None
         assert await journal.events(nobody) == []
+
+
+async def test_calls_are_found_by_many_ids_with_two_questions(journal: Journal, store: Spy) -> None:
+    await journal.open(CALL)
+    hosted = await journal.open(Call(call_id="EL_driver_2031", call_sid="CA9", conversation_id="conv_9", hosted=True))
+    fresh, before = Journal(store), store.reads
+    assert await fresh.named("conv_9", "CA9", "nobody", "a/b", "conv_9") == [hosted]
+    assert store.reads == before + 2
+    assert [call.call_id for call in await fresh.named("CA9", "conv_1")] == ["EL_driver_2031", "CA1"]
+    assert await fresh.named() == await fresh.named("nobody") == []
 
 
 async def test_opening_under_an_id_that_names_a_call_gives_that_call(journal: Journal) -> None:

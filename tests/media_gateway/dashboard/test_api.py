@@ -17,7 +17,8 @@ from media_gateway.auth import login as login_module
 from media_gateway.auth.login import DemoLogin
 from media_gateway.dashboard.page import Page
 from media_gateway.middleware import BodyDeadline
-from realtime.call import Status
+from realtime.call import Call, Status
+from realtime.stores.port import Put
 from tests.media_gateway.harness import connected, environ, gateway, start
 
 pytestmark = pytest.mark.anyio
@@ -321,3 +322,22 @@ async def test_about_says_what_serves(tmp_path: Path) -> None:
         }
         assert about["base_url"] == environ(tmp_path)["PUBLIC_BASE_URL"]
         assert about["demo"] is False
+
+
+async def test_a_call_whose_record_cannot_be_read_says_so_and_hides_no_other(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        await running.gateway.core.journal.open(Call(call_id="CA1"))
+        spoiled = await running.gateway.core.journal.open(Call(call_id="CA2"))
+        await running.gateway.core.store.commit([Put("calls/CA2", spoiled.to_dict() | {"status": "dancing"})])
+        headers = running.bearer(Principal("ann", "default", "admin"))
+        for method, path in (
+            ("GET", "/api/v1/calls/CA2"),
+            ("GET", "/api/v1/calls/CA2/events"),
+            ("GET", "/api/v1/calls/CA2/export"),
+            ("POST", "/api/v1/calls/CA2/hangup"),
+            ("DELETE", "/api/v1/calls/CA2"),
+        ):
+            answer = await running.http.request(method, path, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "unreadable"), path
+        listed = (await running.http.get("/api/v1/calls", headers=headers)).json()["calls"]
+        assert [call["call_id"] for call in listed] == ["CA1"]
