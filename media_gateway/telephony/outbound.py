@@ -50,6 +50,8 @@ DIALLING = timedelta(seconds=40)
 EARLIER = timedelta(seconds=60)
 """How much Twilio's clock may be behind ours."""
 COMMAND_TTL = timedelta(minutes=5)
+_OVER = (20404, 21220)
+"""Twilio's codes for a call that it does not have (any more), and for one that is over."""
 _UNKNOWN_FIX = (
     f"Send the same request with the same {KEY} again: it is looked up, and never dialled a second time. Twilio's call "
     "log shows the truth."
@@ -278,25 +280,22 @@ class Outbound:
         expiry = {"expire_at": call.expire_at}
         told = audit.entry(principal.org, principal.user, "call.hangup", call.call_id, now, {"id": command_id})
         await self.store.commit([Create(f"calls/{call.call_id}/commands/{command_id}", command | expiry), told])
-        outcome = "done"
+        outcome = ""
         try:
             await twilio.update_call(call.call_sid, status="completed")
         except Refused as error:
-            outcome = "refused" if error.status != 404 else "unknown_to_twilio"
+            # The caller hung up in the same moment: what was wanted is so.
+            outcome = "it was over already" if error.code in _OVER else "refused"
         except (NotReached, OutcomeUnknown):
             outcome = "unknown"
-        data = {
-            "command_id": command_id,
-            "kind": "hangup",
-            "actor": principal.user,
-            "ok": outcome == "done",
-            "detail": "" if outcome == "done" else outcome,
-        }
+        ok = outcome not in ("refused", "unknown")
+        data = {"command_id": command_id, "kind": "hangup", "actor": principal.user, "ok": ok, "detail": outcome}
         draft = Draft(EventType.COMMAND, data, f"command:{command_id}", iso(self.clock()))
         self.noticed((await self.journal.append(call.call_id, (draft,))).call)
         if outcome == "refused":
-            raise ApiError(409, "Twilio says that this call is over.", code="call_over", fix="Nothing is left to do.")
-        if outcome != "done":
+            fix = "See Twilio's log, and the account's SID and token."
+            raise ApiError(503, "Twilio has refused to end this call.", code="twilio_refused", fix=fix)
+        if outcome == "unknown":
             raise ApiError(503, "Twilio has not ended this call.", code="outcome_unknown", fix="Ask again in a moment.")
         return JSONResponse({"command_id": command_id}, 202)
 

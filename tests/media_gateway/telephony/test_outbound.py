@@ -373,6 +373,29 @@ async def test_a_call_is_taken_back(tmp_path: Path) -> None:
         assert error(await here.hang_up("CA0")) == (404, "not_found")
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_call_that_ends_in_the_moment_in_which_it_is_ended(tmp_path: Path, forgotten: bool) -> None:
+    """The caller's own hang-up overtakes ours: Twilio says 21220, or 20404, and what was wanted is so."""
+    async with desk(tmp_path) as here:
+        call_id = (await here.place()).json()["call_id"]
+        await here.end(call_id)
+        if forgotten:
+            del here.twilio.calls[call_id]
+        answer = await here.hang_up(call_id)
+        assert answer.status_code == 202
+        command = next(event.data for event in await here.events(call_id) if event.type is EventType.COMMAND)
+        assert (command["ok"], command["detail"]) == (True, "it was over already")
+
+
+async def test_a_hang_up_that_twilio_refuses_is_not_called_done(tmp_path: Path) -> None:
+    async with desk(tmp_path, anyone=Callee(ring_s=30)) as here:
+        call_id = (await here.place()).json()["call_id"]
+        here.twilio.auth_token = "changed meanwhile"
+        assert error(await here.hang_up(call_id)) == (503, "twilio_refused")
+        command = next(event.data for event in await here.events(call_id) if event.type is EventType.COMMAND)
+        assert (command["ok"], command["detail"]) == (False, "refused")
+
+
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
