@@ -218,6 +218,22 @@ def test_echoes_of_a_clear_are_not_heard() -> None:
     assert 0 < len(before.text.split()) < 3
 
 
+def test_an_echo_counts_before_the_interruption_that_comes_behind_it() -> None:
+    """The line stood still, and its news come in one read: the echo, and then the caller's words. What was heard is
+    known at once, not when somebody gets round to it."""
+    playout = Playout()
+    playout.begin(1, 1, written("one two three four five six"))
+    sends = [*playout.audio(0, 1, 1, sound(1, 1, 2_700)), *playout.end(1, 1)]
+    marks = [item.name for item in sends if isinstance(item, Mark)]
+    for n, name in enumerate(marks[:3], 1):
+        playout.echoed(50 + n * MARK_EVERY_MS + 40, name)
+    now = 50 + 5 * MARK_EVERY_MS + 700
+    assert playout.heard(now, 1).ms == 4 * MARK_EVERY_MS, "as far as is known, it stands still"
+    playout.echoed(now, marks[5])
+    playout.cut(now)
+    assert playout.heard(now, 1).ms >= 6 * MARK_EVERY_MS
+
+
 def test_position_is_per_reply() -> None:
     """The last mark of a reply may come back after the next one began."""
     playout = Playout()
