@@ -61,7 +61,7 @@ class Mouth:
     """One per call."""
 
     def __init__(self, parts: Parts, line: Line, timers: Timers, listener: Listener) -> None:
-        self.playout = Playout()
+        self.playout = Playout(parts.pace_of(parts.engines.voice.name))
         self.meter = TurnMeter(0)
         self.taps: list[Tap] = []
         self.muted = False
@@ -177,6 +177,7 @@ class Mouth:
         self._timers.disarm("voice")
         if isinstance(self._parts.engines.voice, Several):
             self._voice = self._parts.engines.voice.without(provider)
+            self.playout.pace = self._parts.pace_of(self._voice.name)
         self._listener.fault(provider, kind, detail)
         self._tries -= 1
         self._listener.lost(self._tries < 0)

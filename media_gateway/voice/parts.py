@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.voice.ports import Engines
+from media_gateway.voice.sounding import Pace
 from media_gateway.voice.telemetry import Nobody, Telemetry
 from realtime.clock import Clock, utcnow
 from realtime.events import LiveType
@@ -135,6 +136,12 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     patience: Patience = field(default_factory=Patience)
     telemetry: Telemetry = field(default_factory=Nobody)
+    paces: dict[str, Pace] = field(default_factory=dict)
+    """How fast each voice speaks, as all calls have learned it."""
+
+    def pace_of(self, voice: str) -> Pace:
+        """Of the voice of this name."""
+        return self.paces.setdefault(voice, Pace())
 
     @property
     def lines(self) -> tuple[str, ...]:

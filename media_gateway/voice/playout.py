@@ -69,14 +69,14 @@ class _Span:
 
 
 class Playout:
-    """One call's ledger."""
+    """One call's ledger. `pace` is that of the voice, which other calls have taught too."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace | None = None) -> None:
         self.generation = 0
         self.held = False
         self.marks_sent = 0
         self._head = Playhead()
-        self._pace = Pace()
+        self.pace = pace or Pace()
         self._clauses: dict[tuple[int, int], Sounding] = {}
         self._spans: deque[_Span] = deque()
         self._marked_ms = 0.0
@@ -95,7 +95,7 @@ class Playout:
 
     def begin(self, reply: int, clause: int, said: Spoken) -> None:
         """Clause `clause` of reply `reply` will sound."""
-        self._clauses[reply, clause] = Sounding(reply, clause, said, self._pace)
+        self._clauses[reply, clause] = Sounding(reply, clause, said, self.pace)
 
     def join(self, reply: int, first: int, last: int) -> None:
         """Clauses `first` to `last` sound as one stretch, that of the first."""

@@ -1,24 +1,30 @@
 """The history holds what the caller heard: over random barge-ins, against a carrier that knows it to the millisecond.
 
-Speech is uneven as people's is: every character takes its own time, words are drawn out, punctuation is a pause.
-Voices deliver it in chunks of any size, at any speed from just real time to all at once, and with gaps; the line is
-near or far, jitters, stands still, loses echoes. With alignment the history is held to the promise; without it (a voice
-that does not tell when it says which word) the error is measured, and held to what was measured.
+Two kinds of speech: that of a speech engine, with the times of its words (`spoken.json`, made by
+`scripts/render_spoken.py`), and a made-up one that is as uneven as speech can be: every character takes its own time,
+words are drawn out (the last one before a pause most), consonants are silent, punctuation is a pause. Voices deliver it
+in chunks of any size, at any speed from just real time to all at once, and with gaps, clause by clause or in one
+stretch; the line is near or far, jitters, stands still, loses echoes.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from media_gateway.voice.playout import Playout
 from media_gateway.voice.ports import Timing
+from media_gateway.voice.sounding import Pace, Sounding
 from media_gateway.voice.spoken_form import to_spoken
 from tests.media_gateway.voice.carrier import Carrier, Network, sound
 
@@ -34,6 +40,20 @@ NETWORKS = {
     "pauses": Network(pause_every=8_000, pause_ms=600),
     "all of it": Network(out=(20, 120), buffer=60, back=(50, 250), lost=0.02, pause_every=12_000, pause_ms=500),
 }
+How = Literal["aligned", "apart", "together"]
+WAYS: tuple[How, ...] = ("aligned", "apart", "together")
+"""The voice tells when each character was said; it does not, but says where each clause ends; or not even that."""
+PROMISED = {
+    ("lost marks", True): 0.98,
+    ("lost marks", False): 0.97,
+    ("pauses", False): 0.98,
+    ("all of it", True): 0.985,
+    ("all of it", False): 0.97,
+}
+"""Within one word, by the line and whether the voice tells its times; 99 % where nothing else stands here. Of the
+made-up speech two in a hundred less."""
+AFTER_MS = 260
+"""The pause after a sentence of the engine, which ends without one."""
 LONG = 2_000
 SAMPLE = 48
 """Barge-ins of the ordinary run."""
@@ -41,15 +61,14 @@ SAMPLE = 48
 
 @dataclass
 class Clause:
-    """What one clause sounds like: `ends` is the ms by which each character of the spoken text has been said."""
+    """What one clause sounds like: `ends` is the ms by which each character of the spoken text has been said, `quiet`
+    its pauses and the consonants that are one, `ms` all of it."""
 
     text: str
     spoken: str
     ends: list[float]
-
-    @property
-    def ms(self) -> int:
-        return int(self.ends[-1]) + 1
+    quiet: list[tuple[int, int]]
+    ms: int
 
     def words_by(self, ms: float) -> int:
         """Whole words of the written text that are said after `ms`."""
@@ -63,18 +82,69 @@ class Clause:
         return len(self.text[:written].split())
 
 
-def clause(rng: random.Random) -> Clause:
+def made_up(rng: random.Random, pace: float) -> Clause:
+    """Uneven speech; `pace` is that of the voice, ms a character."""
     words = rng.choices(WORDS, k=rng.randint(3, 14))
     if len(words) > 6 and rng.random() < 0.5:
         words[rng.randrange(2, len(words) - 2)] += ","
     text = " ".join(words) + "."
-    spoken, pace = to_spoken(text).text, rng.uniform(55, 80)
-    each, drawl = list[float](), 1.0
+    spoken, pace = to_spoken(text).text, pace * rng.uniform(0.9, 1.1)
+    ends, quiet, drawl, at = list[float](), list[tuple[int, int]](), 1.0, 0.0
     for one in spoken:
-        drawl = rng.uniform(0.7, 1.4) if one == " " else drawl
-        pause = rng.uniform(120, 350) if one in ",." else 0.0
-        each.append(pace * drawl * rng.uniform(0.5, 1.5) + pause)
-    return Clause(text, spoken, list(accumulate(each)))
+        if one == " ":
+            last = spoken[len(ends) + 1 :].partition(" ")[0].endswith((",", "."))
+            drawl = rng.uniform(0.7, 1.4) * (1.3 if last else 1.0)
+        start, at = at, at + pace * drawl * rng.uniform(0.5, 1.5)
+        if one == " " and spoken[len(ends) - 1] == ",":
+            at += rng.uniform(120, 350)
+            quiet.append((int(start), int(at)))
+        elif one in "ptk" and rng.random() < 0.4:
+            quiet.append((int(start), int(at)))
+        ends.append(at)
+    pause = rng.uniform(120, 350)
+    quiet.append((int(at), int(at + pause)))
+    return Clause(text, spoken, ends, quiet, int(at + pause))
+
+
+@cache
+def rendered() -> dict[str, list[Clause]]:
+    """What an engine spoke, by voice. A word is said when the next one begins, or where a pause follows it."""
+    voices: dict[str, list[Clause]] = {}
+    for one in json.loads((Path(__file__).parent / "spoken.json").read_text("utf-8")):
+        text, quiet = one["text"], [(since, until) for since, until in one["quiet"]]
+        begins = [*(tuple(word) for word in one["words"]), (len(text) + 1, one["ms"])]
+        ends = list[float]()
+        for (at, since), (following, until) in pairwise(begins):
+            pause = next((start for start, end in quiet if since < start < until - 20 <= end), until)
+            size = max(1, following - 1 - at)
+            ends += [since + (pause - since) * n / size for n in range(1, size + 1)]
+            ends += [float(until)] * (following <= len(text))
+        quiet.append((one["ms"], one["ms"] + AFTER_MS))
+        voices.setdefault(one["voice"], []).append(Clause(text, text, ends, quiet, one["ms"] + AFTER_MS))
+    return voices
+
+
+@dataclass
+class Speaker:
+    """A voice: what it says next, and how fast it is known to speak from the calls before this one."""
+
+    clauses: Callable[[], Clause]
+    pace: Pace = field(default_factory=Pace)
+
+    @classmethod
+    def of(cls, rng: random.Random, engine: bool) -> Speaker:
+        if engine:
+            lines = rendered()[rng.choice(sorted(rendered()))]
+            speaker = cls(lambda: rng.choice(lines))
+        else:
+            pace = rng.uniform(55, 80)
+            speaker = cls(lambda: made_up(rng, pace))
+        for n in range(5):
+            said = speaker.clauses()
+            before = Sounding(0, n, to_spoken(said.text), speaker.pace)
+            before.add(sound(0, n, said.ms, said.quiet), ())
+            before.end()
+        return speaker
 
 
 def aligned(said: Clause, start: float, length: float) -> Timing:
@@ -84,25 +154,32 @@ def aligned(said: Clause, start: float, length: float) -> Timing:
 
 @dataclass
 class Talk:
-    """A reply on its way through the carrier."""
+    """A reply on its way through the carrier. With `together`, all clauses but the first are one stretch of sound."""
 
     carrier: Carrier
-    timings: bool
+    how: How
 
     def plan(self, rng: random.Random, clauses: list[Clause]) -> None:
         """Deliver the clauses: each at a speed of its own, with a gap before it now and then."""
         when = self.carrier.now
         for number, said in enumerate(clauses, 1):
-            self._at(when, lambda n=number, c=said: self.carrier.playout.begin(1, n, to_spoken(c.text)))  # type: ignore[misc]
-            speed, at, mulaw = rng.choice([1.05, 1.5, 3.0, 10.0, 30.0]), 0, sound(1, number, said.ms)
+            self._at(when, lambda n=number, c=said: self._begin(n, c))  # type: ignore[misc]
+            speed, at, mulaw = rng.choice([1.05, 1.5, 3.0, 10.0, 30.0]), 0, sound(1, number, said.ms, said.quiet)
             when += rng.choice([0, 0, 0, 80, 400])
+            as_of = 2 if self.how == "together" and number > 2 else number
             while at < said.ms:
                 length = min(rng.choice([20, 60, 200, 800]), said.ms - at)
-                timing = aligned(said, at, length) if self.timings else ()
-                self._at(when, self._hear(number, mulaw[at * 8 : (at + length) * 8], timing))
+                timing = aligned(said, at, length) if self.how == "aligned" else ()
+                self._at(when, self._hear(as_of, mulaw[at * 8 : (at + length) * 8], timing))
                 at += length
                 when += length / speed
-            self._at(when, self._end(number))
+            if as_of == 1 or self.how != "together" or number == len(clauses):
+                self._at(when, self._end(as_of))
+
+    def _begin(self, number: int, said: Clause) -> None:
+        self.carrier.playout.begin(1, number, to_spoken(said.text))
+        if self.how == "together" and number > 2:
+            self.carrier.playout.join(1, 2, number)
 
     def _at(self, when: float, what: Callable[[], object]) -> None:
         self.carrier.at(when, lambda: None if self.carrier.over else what())
@@ -115,12 +192,13 @@ class Talk:
         return lambda: self.carrier.send(self.carrier.playout.end(1, number))
 
 
-def barge_in(seed: int, network: Network, *, timings: bool) -> int:
+def barge_in(seed: int, network: Network, how: How, *, engine: bool) -> int:
     """How many words the history is off after a barge-in at a random moment of a reply, perhaps after a hold."""
     rng = random.Random(seed)
-    carrier = Carrier(Playout(), rng, network)
-    clauses = [clause(rng) for _ in range(rng.randint(1, 5))]
-    Talk(carrier, timings).plan(rng, clauses)
+    speaker = Speaker.of(rng, engine)
+    carrier = Carrier(Playout(speaker.pace), rng, network)
+    clauses = [speaker.clauses() for _ in range(rng.randint(1, 5))]
+    Talk(carrier, how).plan(rng, clauses)
     length = sum(said.ms for said in clauses)
     if rng.random() < 0.25:  # "uh-huh" before
         carrier.run(carrier.now + rng.uniform(0, length * 0.5))
@@ -137,29 +215,24 @@ def barge_in(seed: int, network: Network, *, timings: bool) -> int:
     return len(heard.text.split()) - truth
 
 
-def share(name: str, count: int, *, timings: bool) -> tuple[float, Counter[int]]:
+def share(name: str, count: int, how: How, *, engine: bool) -> tuple[float, Counter[int]]:
     """Of barge-ins over this network: how many are within one word, and the errors."""
-    errors = Counter(barge_in(seed, NETWORKS[name], timings=timings) for seed in range(count))
+    errors = Counter(barge_in(seed, NETWORKS[name], how, engine=engine) for seed in range(count))
     return sum(errors[n] for n in (-1, 0, 1)) / count, errors
 
 
+@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "lost marks"])
-def test_with_alignment_the_history_is_within_one_word(name: str) -> None:
-    good, errors = share(name, SAMPLE, timings=True)
-    assert good >= 0.97, f"{name}: {good:.3f} {sorted(errors.items())}"
+def test_the_history_is_within_one_word(name: str, how: How) -> None:
+    good, errors = share(name, SAMPLE, how, engine=True)
+    assert good >= (0.97 if how == "aligned" else 0.93), f"{name}: {good:.3f} {sorted(errors.items())}"
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("engine", [True, False], ids=["engine", "made up"])
+@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_two_thousand_barge_ins_with_alignment(name: str) -> None:
-    good, errors = share(name, LONG, timings=True)
-    print(f"{name}: {good:.4f} within one word, {errors[0] / LONG:.3f} exact, {sorted(errors.items())}")
-    assert good >= (0.98 if name == "lost marks" else 0.99), f"{name}: {good:.4f} {sorted(errors.items())}"
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", NETWORKS)
-def test_two_thousand_barge_ins_without_alignment(name: str) -> None:
-    good, errors = share(name, LONG, timings=False)
-    print(f"{name}: {good:.4f} within one word, {errors[0] / LONG:.3f} exact, {sorted(errors.items())}")
-    assert good >= 0.9, f"{name}: {good:.4f} {sorted(errors.items())}"
+def test_two_thousand_barge_ins(name: str, how: How, engine: bool) -> None:
+    good, errors = share(name, LONG, how, engine=engine)
+    print(f"{name}, {how}: {good:.4f} within one word, {errors[0] / LONG:.3f} exact, {sorted(errors.items())}")
+    assert good >= PROMISED.get((name, how == "aligned"), 0.99) - 0.02 * (not engine), f"{name}: {good:.4f}"

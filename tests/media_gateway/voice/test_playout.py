@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from media_gateway.voice.playhead import ECHO_GRACE_MS
 from media_gateway.voice.playout import MARK_EVERY_MS, Clear, Mark, Media, Playout, Send
+from media_gateway.voice.ports import Timing
 from media_gateway.voice.spoken_form import Spoken
 from tests.media_gateway.voice.carrier import Carrier, Network, sound, words_by
 
@@ -28,7 +29,8 @@ def written(text: str) -> Spoken:
 
 
 def talk(carrier: Carrier, rng: random.Random, clauses: int, *, reply: int = 1) -> dict[int, tuple[str, int]]:
-    """Plan a reply: clauses at a constant rate of speech, delivered in chunks at 1.5 to 30 times real time."""
+    """Plan a reply: clauses at a constant rate of speech, as the voice tells, delivered in chunks at 1.5 to 30 times
+    real time. Which words a moment belongs to is no question here; where the caller is in them, is."""
     said: dict[int, tuple[str, int]] = {}
     playout, when = carrier.playout, carrier.now
     for number in range(1, clauses + 1):
@@ -40,15 +42,18 @@ def talk(carrier: Carrier, rng: random.Random, clauses: int, *, reply: int = 1) 
         while at < total:
             length = rng.choice([20, 60, 200, 800])
             chunk = mulaw[at * 8 : (at + length) * 8]
-            carrier.at(when, _hear(carrier, reply, number, chunk))
+            pace = total / len(text)
+            timing = tuple((n, n * pace - at) for n in range(1, len(text) + 1) if at < n * pace <= at + length)
+            carrier.at(when, _hear(carrier, reply, number, chunk, timing))
             at += length
             when += length / speed
         carrier.at(when, _end(carrier, reply, number))
     return said
 
 
-def _hear(carrier: Carrier, reply: int, number: int, chunk: bytes) -> Callable[[], object]:
-    return lambda: () if carrier.over else carrier.send(carrier.playout.audio(carrier.now, reply, number, chunk))
+def _hear(carrier: Carrier, reply: int, number: int, chunk: bytes, timing: Timing) -> Callable[[], object]:
+    playout = carrier.playout
+    return lambda: () if carrier.over else carrier.send(playout.audio(carrier.now, reply, number, chunk, timing))
 
 
 def _end(carrier: Carrier, reply: int, number: int) -> Callable[[], object]:

@@ -62,12 +62,48 @@ def test_a_pace_that_was_learned_is_used() -> None:
     pace = Pace()
     for _ in range(20):
         slow = Sounding(1, 1, to_spoken("a b c d e f"), pace)
-        slow.add(bytes(8 * 1_100), ())
+        slow.add(bytes(8 * 2_200), ())
         slow.end()
     one = Sounding(1, 2, to_spoken("one two three four five six"), pace)
     one.add(bytes(8 * 700), ())
     one.heard_ms = 640
     assert one.heard_text() == "one"
+
+
+QUIET = b"\xff"
+
+
+def test_a_pause_in_the_sound_is_the_one_at_the_comma() -> None:
+    """What stands before it is said faster than what follows; without the pause the estimate would be a word late."""
+    one = Sounding(1, 1, to_spoken("yes of course we can, tomorrow at four in the afternoon."), Pace())
+    one.add(bytes(8 * 1_100) + QUIET * 8 * 300 + bytes(8 * 2_600) + QUIET * 8 * 200, ())
+    one.end()
+    heard = []
+    for ms in (1_060, 1_110, 1_390, 3_960, 4_010):
+        one.heard_ms = ms
+        heard.append(one.heard_text())
+    assert heard[1:3] == ["yes of course we can,"] * 2
+    assert heard[0] == "yes of course we"
+    assert heard[3:] == ["yes of course we can, tomorrow at four in the", one.text]
+
+
+def test_a_silent_consonant_is_no_pause() -> None:
+    """Nor is a pause where nothing stands taken for one at the next comma, far away."""
+    text = "we can do that for you whenever you like, of course."
+    one, other = (Sounding(1, 1, to_spoken(text), Pace()) for _ in range(2))
+    one.add(bytes(8 * 800) + QUIET * 8 * 120 + bytes(8 * 2_500), ())
+    other.add(bytes(8 * 3_420), ())
+    for each in (one, other):
+        each.end()
+    assert len(one._anchored()) == len(other._anchored())
+
+
+def test_what_is_all_silence_is_spread_as_it_is() -> None:
+    one = Sounding(1, 1, to_spoken("one two, three four."), Pace())
+    one.add(QUIET * 8 * 2_000, ())
+    one.end()
+    one.heard_ms = 1_000
+    assert 1 <= len(one.heard_text().split()) <= 3
 
 
 def test_clauses_that_sound_together_are_one_text() -> None:
