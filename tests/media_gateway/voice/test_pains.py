@@ -14,7 +14,7 @@ import pytest
 
 from media_gateway.conversation.manager import Manager as FlowManager
 from media_gateway.tools.router import Router
-from media_gateway.voice.ports import EarsFailed, Final, Partial, SpeechEnded, SpeechStarted, SpokenAudio
+from media_gateway.voice.ports import EarsFailed, Final, Partial, ProviderFault, SpeechEnded, SpeechStarted, SpokenAudio
 from media_gateway.wiring import Desk
 from realtime import commands
 from realtime.commands import Kind
@@ -379,7 +379,7 @@ def test_a_vendor_that_is_down_is_not_stormed() -> None:
             nonlocal tries
             tries += 1
             await asyncio.sleep(0.01)
-            raise scene.ProviderFault("ears", "refused")
+            raise ProviderFault("ears", "refused")
 
         cast(Any, world.virtual_ears).open = refuse
 
