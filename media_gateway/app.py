@@ -116,7 +116,17 @@ class Gateway:
             flows = load_flows(self.core.settings.callboard_flows_dir or FLOWS)
             self.core.people.update({name: person_of(flow) for name, flow in flows.items()})
         elif self._factory is None:
-            self._factory = await self._build(self.core)
+            try:
+                self._factory = await self._build(self.core)
+            except BaseException:
+                await self.aclose()  # who starts it before the lifespan does, never comes to its end
+                raise
+
+    async def aclose(self) -> None:
+        """Let go of what the parts hold; safe to call twice."""
+        await self.core.closing.aclose()
+        await self.core.bus.aclose()
+        await self.core.store.aclose()
 
     def session(self, started: StartedStream, line: Line) -> Session:
         """A new call. The server takes no request before `start` is done."""
@@ -347,9 +357,7 @@ async def _lifespan(gateway: Gateway) -> AsyncIterator[None]:
             for task in tasks:
                 task.cancel()
     finally:
-        await core.closing.aclose()
-        await core.bus.aclose()
-        await core.store.aclose()
+        await gateway.aclose()
 
 
 def _retiring(core: Core, analyst: Analyst) -> tuple[Job, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -26,8 +26,11 @@ from media_gateway.providers.deepgram_link import Hopeless, Link
 from media_gateway.voice.ports import Heard, Hearing, ProviderFault
 
 NAME = "deepgram"
-OPEN_S = 3.0
-"""For one attempt to open a stream."""
+OPEN_S = 2.0
+"""To open a stream. Opened twice it is still within the sound that a call keeps for its ears."""
+HEDGE_S = 0.7
+"""An attempt that takes longer than this gets a second one beside it: usually it is one connection that hangs, and not
+the vendor."""
 Api = Literal["v1", "v2"]
 log = structlog.get_logger(__name__)
 
@@ -87,14 +90,38 @@ class DeepgramEars:
         on_message: Callable[[wire.Message], None],
         on_lost: Callable[[str, str], None],
     ) -> Link:
-        """One stream, ready to be spoken to. Raises ProviderFault, and Hopeless where trying again cannot help."""
+        """One stream, ready to be spoken to: the first of at most two attempts. Raises ProviderFault, and Hopeless
+        where trying again cannot help."""
+        attempts = [asyncio.create_task(self._connect(profile, on_message, on_lost, OPEN_S), name="deepgram")]
+        won: Link | None = None
+        try:
+            if not (await asyncio.wait(attempts, timeout=HEDGE_S))[0]:
+                second = self._connect(profile, on_message, on_lost, OPEN_S - HEDGE_S)
+                attempts.append(asyncio.create_task(second, name="deepgram too"))
+            waiting = set(attempts)
+            while won is None:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                won = next((attempt.result() for attempt in done if not attempt.exception()), None)
+                if won is None and not waiting:
+                    raise next(fault for attempt in done if (fault := attempt.exception()))
+            return won
+        finally:
+            await _let_go(attempts, won)
+
+    async def _connect(
+        self,
+        profile: ListeningProfile,
+        on_message: Callable[[wire.Message], None],
+        on_lost: Callable[[str, str], None],
+        seconds: float,
+    ) -> Link:
         if self._context is None and urlsplit(self._base).scheme == "wss":
             self._context = ssl.create_default_context()
         query = wire.query_v1 if self._api == "v1" else wire.query_v2
         url = f"{self._base}/{self._api}/listen?{query(profile, model=self._model, language=self._language)}"
         link = Link(self._api, on_message, on_lost)
         try:
-            async with asyncio.timeout(OPEN_S):
+            async with asyncio.timeout(seconds):
                 socket = await ClientSocket.connect(
                     url,
                     headers={"Authorization": f"Token {self._key}"},
@@ -117,6 +144,16 @@ class DeepgramEars:
             link.abort()
             raise
         return link
+
+
+async def _let_go(attempts: Collection[asyncio.Task[Link]], won: Link | None) -> None:
+    """Of those that were not needed."""
+    for attempt in attempts:
+        attempt.cancel()
+    await asyncio.wait(attempts)
+    for attempt in attempts:
+        if not attempt.cancelled() and attempt.exception() is None and attempt.result() is not won:
+            attempt.result().abort()
 
 
 def listen_model(api: Api, model: str | None, language: str) -> str:

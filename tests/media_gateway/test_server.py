@@ -14,10 +14,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from media_gateway.app import create_app
 from media_gateway.auth import Tokens
+from media_gateway.core import Core
 from media_gateway.direct_socket import DirectSocket
-from media_gateway.server import DRAIN_S, GRACEFUL_S
+from media_gateway.server import DRAIN_S, GRACEFUL_S, server
 from media_gateway.settings import load
+from media_gateway.voice.ports import ProviderFault, SessionFactory
+from realtime.stores.port import StoreUnavailable
 from tests.media_gateway.harness import VIEWER, closed, environ, gateway
 
 pytestmark = pytest.mark.anyio
@@ -95,3 +99,23 @@ async def test_sigterm_tells_everyone_and_ends_in_time(tmp_path: Path) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_start_that_fails_lets_go_of_what_it_holds(tmp_path: Path) -> None:
+    """Whoever runs the server starts the gateway before the lifespan does, which then never comes to its end."""
+    let_go: list[str] = []
+
+    async def build(core: Core) -> SessionFactory:
+        async def close() -> None:
+            let_go.append("engine")
+
+        core.closing.push_async_callback(close)
+        raise ProviderFault("openai", "unauthorized", "a wrong key")
+
+    settings = load(environ(tmp_path))
+    app = create_app(settings, build_sessions=build)
+    with pytest.raises(ProviderFault):
+        await server(app, settings, host="127.0.0.1", port=0).startup()
+    assert let_go == ["engine"]
+    with pytest.raises(StoreUnavailable):
+        await app.state.gateway.core.store.get("calls/CA1")

@@ -184,6 +184,17 @@ async def test_a_vendor_that_does_not_greet_is_given_up_in_time(monkeypatch: pyt
             await caller.open()
 
 
+async def test_a_connection_that_hangs_gets_another_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media_gateway.providers.deepgram_ears.HEDGE_S", 0.05)
+    async with calling("v2", Fault(kind=Kind.HUNG)) as caller:
+        await caller.open()
+        await caller.speak([*speak(range(2)), *silence(700)])
+        await caller.until(Final)
+        assert caller.texts == ["w0 w1"]
+        await asyncio.sleep(0.05)
+        assert caller.server.alive == 1, "the one that hung is still held"
+
+
 async def test_nobody_there_at_all() -> None:
     async with calling("v1") as caller:
         pass
