@@ -1,184 +1,156 @@
-"""The verbs of a deployment, as typer knows them. What they do is in `deploying.py`."""
+"""The verbs of a deployment, as typer knows them. What they do is in `deploying.py` and its neighbours, which are
+imported when a verb is used."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infra.cli.console import Json, err, out
+from infra.cli.verb import ALWAYS, DOMAIN, PROFILE, WHOLE, ProfileName, placed
 
-Project = Annotated[str | None, typer.Option(help="The Google project; else gcloud's own.")]
-Region = Annotated[str, typer.Option(help="Where it runs.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="How large: dev, small or prod.")]
-Env = Annotated[str, typer.Option(help="A second system in the same project has another name.")]
-PublicUrl = Annotated[str, typer.Option(help="A domain of your own for the gateway, https://calls.example.com.")]
-Email = Annotated[str, typer.Option(help="Who is told by alerts.")]
-Budget = Annotated[int, typer.Option(min=0, help="Dollars a month; mail at 50, 90 and 100 percent.")]
+if TYPE_CHECKING:
+    from infra.cli.deploying import Where
+
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 Watch = Annotated[float, typer.Option("--watch", min=0, help="Minutes that a tenth of the traffic is watched.")]
+NoPromote = Annotated[bool, typer.Option("--no-promote", help="Leave the candidate under its tag.")]
 deploy_app = typer.Typer()
-REGION, PROFILE, MAIN = "us-central1", "small", "main"
 
 
 @deploy_app.command()
+@placed(*WHOLE)
 def plan(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    public_url: PublicUrl = "",
-    alert_email: Email = "",
-    budget: Budget = 0,
+    where: Where,
     yaml: Annotated[bool, typer.Option("--yaml", help="The services as they would be written.")] = False,
     commands: Annotated[bool, typer.Option("--commands", help="Every gcloud command.")] = False,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Everything that `up` would change on Google Cloud, and what it would cost. Changes nothing."""
     from infra.cli import deploying
 
-    where = deploying.Where(
-        project=project, region=region, profile=profile, env=env, public_url=public_url, alert_email=alert_email,
-        budget=budget,
-    )  # fmt: skip
-    work = lambda: deploying.show_plan(out, err, where, yaml=yaml, commands=commands, as_json=as_json)  # noqa: E731
-    raise typer.Exit(deploying.guarded(err, work))
+    return deploying.show_plan(out, err, where, yaml=yaml, commands=commands, as_json=as_json)
 
 
 @deploy_app.command()
+@placed(*WHOLE)
 def up(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    public_url: PublicUrl = "",
-    alert_email: Email = "",
-    budget: Budget = 0,
+    where: Where,
     image: Annotated[list[str] | None, typer.Option(help="gateway=NAME@sha256:..., built elsewhere.")] = None,
     watch: Watch = 5.0,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Leave the candidate under its tag.")] = False,
+    no_promote: NoPromote = False,
     yes: Yes = False,
     dry_run: DryRun = False,
-) -> None:
+) -> int:
     """Make it so: from nothing to a system that answers, or from one version to the next. Keys come from the
     environment."""
     from infra.cli import deploying
 
-    where = deploying.Where(
-        project=project, region=region, profile=profile, env=env, public_url=public_url, alert_email=alert_email,
-        budget=budget,
+    images, road = deploying.images_of(image or []), {"watch_s": watch * 60, "promote": not no_promote}
+    return deploying.run_up(
+        out, err, where, yes=yes, dry_run=dry_run, images=images, road=road, confirm=typer.confirm
     )  # fmt: skip
 
-    def work() -> int:
-        return deploying.run_up(
-            out,
-            err,
-            where,
-            yes=yes,
-            dry_run=dry_run,
-            images=deploying.images_of(image or []),
-            watch_s=watch * 60,
-            promote=not no_promote,
-            confirm=typer.confirm,
-        )
-
-    raise typer.Exit(deploying.guarded(err, work))
-
 
 @deploy_app.command()
+@placed(*DOMAIN)
 def release(
+    where: Where,
     image: Annotated[list[str], typer.Option(help="gateway=NAME@sha256:..., and functions=...")],
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    public_url: PublicUrl = "",
     watch: Watch = 5.0,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Leave the candidate under its tag.")] = False,
-) -> None:
+    no_promote: NoPromote = False,
+    dry_run: DryRun = False,
+) -> int:
     """A new version of the services, by the same road, and nothing else: what Cloud Build does (cloudbuild.yaml)."""
-    from infra.cli import deploying
+    from infra.cli import releasing
 
-    where = deploying.Where(project=project, region=region, profile=profile, env=env, public_url=public_url)
-
-    def work() -> int:
-        given = deploying.images_of(image)
-        return deploying.run_release(err, where, given, watch_s=watch * 60, promote=not no_promote)
-
-    raise typer.Exit(deploying.guarded(err, work))
+    road = {"watch_s": watch * 60, "promote": not no_promote}
+    return releasing.run_release(err, where, image, road=road, dry_run=dry_run)
 
 
 @deploy_app.command()
-def promote(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    public_url: PublicUrl = "",
-    watch: Watch = 5.0,
-    dry_run: DryRun = False,
-) -> None:
+@placed(*DOMAIN)
+def promote(where: Where, watch: Watch = 5.0, dry_run: DryRun = False) -> int:
     """Go on with the candidate that waits: smoke, a tenth of the traffic, all of it."""
-    from infra.cli import deploying
+    from infra.cli import releasing
 
-    where = deploying.Where(project=project, region=region, profile=profile, env=env, public_url=public_url)
-    work = lambda: deploying.run_promote(err, where, watch_s=watch * 60, dry_run=dry_run)  # noqa: E731
-    raise typer.Exit(deploying.guarded(err, work))
+    return releasing.run_promote(err, where, watch_s=watch * 60, dry_run=dry_run)
 
 
 @deploy_app.command()
-def rollback(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    dry_run: DryRun = False,
-) -> None:
+@placed(*ALWAYS)
+def rollback(where: Where, dry_run: DryRun = False) -> int:
     """All traffic back to the revision that served before."""
-    from infra.cli import deploying
+    from infra.cli import releasing
 
-    where = deploying.Where(project=project, region=region, profile=profile, env=env)
-    raise typer.Exit(deploying.guarded(err, lambda: deploying.run_rollback(err, where, dry_run=dry_run)))
+    return releasing.run_rollback(err, where, dry_run=dry_run)
 
 
 @deploy_app.command()
-def status(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    as_json: Json = False,
-) -> None:
+@placed(*ALWAYS)
+def status(where: Where, as_json: Json = False) -> int:
     """What serves, what waits, and what is not ready. Exit code 1 if something is not as it should be."""
-    from infra.cli import deploying
+    from infra.cli import releasing
 
-    where = deploying.Where(project=project, region=region, profile=profile, env=env)
-    raise typer.Exit(deploying.guarded(err, lambda: deploying.show_status(out, err, where, as_json=as_json)))
+    return releasing.show_status(out, err, where, as_json=as_json)
 
 
 @deploy_app.command()
+@placed(*ALWAYS)
 def logs(
+    where: Where,
     call: Annotated[str | None, typer.Argument(help="An id of a call; else everything.")] = None,
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
     service: Annotated[str | None, typer.Option(help="Only this service.")] = None,
     minutes: Annotated[int, typer.Option(min=1, help="How far back.")] = 60,
     as_json: Json = False,
-) -> None:
+) -> int:
     """What all components logged about a call, in order."""
-    from infra.cli import deploying, reading_logs
+    from infra.cli import reading_logs
 
-    where = deploying.Where(project=project, region=region, profile=profile, env=env)
+    return reading_logs.show_logs(out, err, where, call, service, minutes=minutes, as_json=as_json)
 
-    def work() -> int:
-        return reading_logs.show_logs(out, err, where, call, service, minutes=minutes, as_json=as_json)
 
-    raise typer.Exit(deploying.guarded(err, work))
+@deploy_app.command()
+@placed(*DOMAIN)
+def wire(where: Where, dry_run: DryRun = False) -> int:
+    """Point the Twilio number and ElevenLabs' webhook at the system, and read both back."""
+    from infra.cli import wiring
+
+    return wiring.run_wire(err, where, dry_run=dry_run)
+
+
+@deploy_app.command()
+@placed(*ALWAYS)
+def down(
+    where: Where,
+    keep_data: Annotated[bool, typer.Option("--keep-data", help="Calls, customers, files and keys stay.")] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Nothing stays. There is no way back.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> int:
+    """Take the system away."""
+    from infra.cli import wiring
+
+    return wiring.run_down(
+        err, where, keep_data=keep_data, everything=everything, yes=yes, dry_run=dry_run, ask=typer.prompt
+    )
+
+
+@deploy_app.command()
+@placed(*ALWAYS)
+def doctor(
+    where: Where,
+    online: Annotated[bool, typer.Option("--online", help="Ask Twilio and the other vendors too.")] = False,
+    as_json: Json = False,
+) -> int:
+    """What is ready on this machine and in the project, and the exact fix for what is not. Changes nothing."""
+    from infra.doctor.report import run_doctor
+
+    return run_doctor(out, where, online=online, as_json=as_json)
 
 
 @deploy_app.command()
@@ -194,63 +166,6 @@ def cost(
 
     given = Assumptions(minutes=minutes, viewers=viewers)
     raise typer.Exit(deploying.guarded(err, lambda: deploying.show_cost(out, profile, given, as_json=as_json)))
-
-
-@deploy_app.command()
-def wire(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    public_url: PublicUrl = "",
-    dry_run: DryRun = False,
-) -> None:
-    """Point the Twilio number and ElevenLabs' webhook at the system, and read both back."""
-    from infra.cli import deploying, wiring
-
-    where = deploying.Where(project=project, region=region, profile=profile, env=env, public_url=public_url)
-    raise typer.Exit(deploying.guarded(err, lambda: wiring.run_wire(err, where, dry_run=dry_run)))
-
-
-@deploy_app.command()
-def down(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    keep_data: Annotated[bool, typer.Option("--keep-data", help="Calls, customers, files and keys stay.")] = False,
-    everything: Annotated[bool, typer.Option("--everything", help="Nothing stays. There is no way back.")] = False,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Take the system away."""
-    from infra.cli import deploying, wiring
-
-    where = deploying.Where(project=project, region=region, profile=profile, env=env)
-
-    def work() -> int:
-        return wiring.run_down(
-            err, where, keep_data=keep_data, everything=everything, yes=yes, dry_run=dry_run, ask=typer.prompt
-        )
-
-    raise typer.Exit(deploying.guarded(err, work))
-
-
-@deploy_app.command()
-def doctor(
-    project: Project = None,
-    region: Region = REGION,
-    profile: ProfileName = PROFILE,
-    env: Env = MAIN,
-    online: Annotated[bool, typer.Option("--online", help="Ask Twilio and the other vendors too.")] = False,
-    as_json: Json = False,
-) -> None:
-    """What is ready on this machine and in the project, and the exact fix for what is not. Changes nothing."""
-    from infra.cli import deploying
-    from infra.doctor.report import run_doctor
-
-    where = deploying.Where(project=project, region=region, profile=profile, env=env)
-    raise typer.Exit(deploying.guarded(err, lambda: run_doctor(out, where, online=online, as_json=as_json)))
 
 
 @deploy_app.command(name="smoke")

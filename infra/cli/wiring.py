@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from infra.cli.deploying import Where, gcloud_for
+from infra.cli.deploying import Where, gcloud_for, teller
 from infra.gcloud import values, wire
 from infra.gcloud.access import smoker
 from infra.gcloud.down import plan_down, take_down
@@ -25,10 +25,7 @@ WATCH_S = 60.0
 def run_wire(err: Console, where: Where, *, dry_run: bool) -> int:
     """`wire`. When ElevenLabs handed over a new secret, the services that check with it are brought to it."""
 
-    def tell(line: str) -> None:
-        err.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    there = where.place()
+    tell, there = teller(err), where.place()
     gcloud = gcloud_for(there, err)
     there = locate(gcloud, there)
     state = observe(gcloud, there, resources(there), {"secret"})
@@ -81,5 +78,5 @@ def run_down(
             return 2
         if ask(f"Type {there.prefix} to go on") != there.prefix:
             return 1
-    take_down(gcloud, changes, lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True))
+    take_down(gcloud, changes, teller(err))
     return 0

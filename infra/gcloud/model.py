@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -70,8 +71,7 @@ class Command:
 
     def shown(self) -> str:
         """The command as a person would type it."""
-        words = ["gcloud", *self.argv]
-        return " ".join(f"'{word}'" if any(c in word for c in ' "*(|<>;&{}') else word for word in words)
+        return shlex.join(["gcloud", *self.argv])
 
 
 @dataclass(frozen=True, slots=True)

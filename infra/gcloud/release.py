@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from infra.gcloud.services import PREVIOUS, TAG, Traffic
+from infra.gcloud.services import PREVIOUS, TAG, TRIED, Traffic
 
 TENTH = 10
 Step = Literal["first", "candidate", "settings", "none"]
@@ -41,6 +41,11 @@ class Running:
     def serving(self) -> str:
         """The revision with the most traffic."""
         return max(self.shares, key=lambda name: self.shares[name]) if self.shares else ""
+
+    @property
+    def untried(self) -> bool:
+        """A first version that nobody has tried: its smoke test failed, or the run was stopped before it."""
+        return bool(self.serving) and not self.previous and self.annotations.get(TRIED) != self.serving
 
     @property
     def candidate(self) -> str:
@@ -114,9 +119,17 @@ def prepared(wanted: Mapping[str, Any], there: Running | None) -> tuple[dict[str
         return dict(wanted), all_to(name)
     previous = there.previous if what == "settings" else there.serving
     metadata = dict(wanted["metadata"])
-    metadata["annotations"] = {**metadata["annotations"], **({PREVIOUS: previous} if previous else {})}
+    kept = {PREVIOUS: previous, TRIED: there.annotations.get(TRIED, "") if what == "settings" else ""}
+    metadata["annotations"] = {**metadata["annotations"], **{name: said for name, said in kept.items() if said}}
     traffic = all_to(name) if what == "settings" else shares(there.serving, name, 0)
     return {**wanted, "metadata": metadata}, traffic
+
+
+def tried(wanted: Mapping[str, Any]) -> tuple[dict[str, Any], Traffic]:
+    """The same once more, with the mark that its first revision was tried: that makes no revision."""
+    name = wanted["spec"]["template"]["metadata"]["name"]
+    metadata = {**wanted["metadata"], "annotations": {**wanted["metadata"]["annotations"], TRIED: name}}
+    return {**wanted, "metadata": metadata}, all_to(name)
 
 
 def shares(old: str, new: str, percent: int) -> Traffic:

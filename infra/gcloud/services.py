@@ -22,6 +22,8 @@ PORT = 8080
 TAG = "candidate"
 PREVIOUS = "callboard.dev/previous"
 """On a service: the revision that served before this one; `rollback` goes there."""
+TRIED = "callboard.dev/tried"
+"""On the service that Twilio calls: the first revision, once its smoke test has passed."""
 _BY_NAME = {secret.name: secret for secret in SECRETS}
 Traffic = Sequence[Mapping[str, Any]]
 

@@ -1,13 +1,13 @@
 """`up`: from whatever is there to the whole system, and from one version to the next.
 
 It looks, says what it would change, asks, and does it in this order: APIs, accounts, images' place, secrets, memory,
-bus, queue, alerts; images; services by the road of a release; then what names the services' addresses. Stopped half-way
-it is run again, and goes on.
+bus, queue, alerts; images; services by the road of a release; then what names the services' addresses; and a first
+version is tried when all of that is there. Stopped half-way it is run again, and goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from infra.gcloud.planner import WIRES, Phases, immutable, plan, with_channel
 from infra.gcloud.release import Running, running
 from infra.gcloud.resources import components, resources
 from infra.gcloud.road import Road, Smoke
+from infra.gcloud.saying import said
 from infra.gcloud.services import Inputs
 from infra.gcloud.values import SecretPlan
 
@@ -45,6 +46,8 @@ class Plan:
     """With the digest where the registry has the image; else it will be built."""
     documents: Sequence[Mapping[str, Any]]
     steps: Mapping[str, release.Step]
+    first: bool
+    """The phone's first version is to be tried: it is made now, or was never tried."""
     missing: Mapping[str, str]
     stuck: Sequence[str]
 
@@ -57,7 +60,7 @@ class Plan:
     def empty(self) -> bool:
         """True if there is nothing to do."""
         secrets = any(one.adds for one in self.secrets)
-        return not (self.phases.all or secrets or self.builds or set(self.steps.values()) - {"none"})
+        return not (self.phases.all or secrets or self.builds or self.first or set(self.steps.values()) - {"none"})
 
 
 def ours(place: Place, state: State) -> dict[str, Running]:
@@ -88,7 +91,8 @@ def make_plan(
     found = {image: name or f"{place.repository}/{image}@{UNKNOWN}" for image, name in found.items()}
     will_be = {one.secret.name: _next(one) for one in secrets if one.version or one.adds}
     written = _documents(place, Inputs(images=found, versions=will_be, settings=settings))
-    there = ours(place, state)
+    there, phone = ours(place, state), place.named(place.phone_service)
+    steps = {item["metadata"]["name"]: release.step(item, there.get(item["metadata"]["name"])) for item in written}
     return Plan(
         place=place,
         state=state,
@@ -98,7 +102,8 @@ def make_plan(
         tags=tags,
         images=found,
         documents=written,
-        steps={item["metadata"]["name"]: release.step(item, there.get(item["metadata"]["name"])) for item in written},
+        steps=steps,
+        first=steps[phone] == "first" or (steps[phone] != "candidate" and there[phone].untried),
         missing=fit.unfit(written, environ) | values.missing(place, environ, state, versions),
         stuck=immutable(place, state),
     )
@@ -131,7 +136,7 @@ class Up:
         if todo.stuck:
             raise Stuck("\n".join(todo.stuck))
         place = todo.place
-        self.apply(todo.phases.ground)
+        self.apply(place, todo.phases.ground)
         versions = values.fill(self.gcloud, place, self.environ, list(todo.secrets), self._secret)
         found = dict(todo.images)
         if todo.builds:
@@ -141,19 +146,21 @@ class Up:
         road = Road(gcloud=self.gcloud, place=place, smoke=self.smoke(place), told=self.told, **self.road)
         road.walk(written, ours(place, todo.state))
         self.made.extend(road.changed)
-        self.apply(self._wires(todo, place, changed=bool(todo.phases.ground or road.changed)))
+        self.apply(place, self._wires(todo, place, changed=bool(todo.phases.ground or road.changed)))
+        if todo.first:
+            phone = place.named(place.phone_service)
+            road.try_first(next(item for item in written if item["metadata"]["name"] == phone))
         return place
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, place: Place, changes: Sequence[Change]) -> None:
         """Run the commands of the changes, one after the other. Raises GcloudFailed."""
-        for change in changes:
-            what = f"{change.action} {change.kind} {change.name}"
-            self.told(what + (f" ({change.detail})" if change.detail else ""))
+        for number, change in enumerate(changes, start=1):
+            self.told(f"{number:>3}/{len(changes)} {change.action} {said(place, change)}")
             for command in change.commands:
                 self.gcloud.run(command)
-            self.made.append(what)
+            self.made.append(f"{change.action} {change.kind} {change.name}")
 
-    def _wires(self, todo: Plan, place: Place, *, changed: bool) -> Iterable[Change]:
+    def _wires(self, todo: Plan, place: Place, *, changed: bool) -> Sequence[Change]:
         """What follows the services, seen anew when anything has changed; and what hangs on what follows them."""
         if not changed:
             return todo.phases.wires

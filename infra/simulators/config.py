@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from infra.simulators.clips import Clip
+from media_gateway.hosts import loopback
 
 StatusEvent = Literal["initiated", "ringing", "in-progress", "completed"]
 DoAside = Callable[[str, str], Awaitable[None]]
@@ -112,6 +114,11 @@ class PhoneConfig:
     aside: DoAside | None = None
     """Does what a scenario's `type` and `meanwhile` steps ask for."""
     max_documents: int = 12
+
+    @property
+    def abroad(self) -> bool:
+        """The gateway is not on this machine: a proxy of the environment may stand between."""
+        return not loopback(urlsplit(self.via or self.public_url).hostname or "")
 
 
 class Line:

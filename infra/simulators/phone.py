@@ -265,7 +265,7 @@ class PhoneCall:
                 additional_headers=headers,
                 user_agent_header="Twilio.TmeWs/1.0",
                 compression=None,
-                proxy=None,
+                proxy=True if self._config.abroad else None,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
                 ping_interval=None,

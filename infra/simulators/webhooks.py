@@ -34,7 +34,7 @@ class Webhooks:
         self._base = config.public_url.rstrip("/")
         self._client = httpx2.AsyncClient(
             timeout=config.http_timeout_s,
-            trust_env=False,
+            trust_env=config.abroad,
             verify=_trust(secure=(config.via or config.public_url).startswith("https")),
             headers={"User-Agent": "TwilioProxy/1.1", "Accept": "*/*"},
         )

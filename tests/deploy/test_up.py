@@ -4,99 +4,28 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.gcloud import images
 from infra.gcloud.down import plan_down, take_down
 from infra.gcloud.place import Place
 from infra.gcloud.resources import SECRETS
-from infra.gcloud.up import Plan
-from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Cloud, Fault
+from infra.gcloud.services import TRIED
+from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Cloud
 from tests.deploy.fake_google.ready import ENVIRON, Died, ready
 from tests.deploy.rules import RULES, broken
+from tests.deploy.story import Story, copied
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("gcloud")]
 
 
-TROUBLES = (
-    Fault("pubsub", "PUT", "/topics/callboard-events$", 503, "UNAVAILABLE", 1),
-    Fault("secretmanager", "POST", "/secrets$", 429, "RESOURCE_EXHAUSTED", 1),
-    # done, and the answer lost: the second attempt finds it there
-    Fault("iam", "POST", "/serviceAccounts$", 503, "UNAVAILABLE", 1, done_first=True),
-    Fault("cloudresourcemanager", "POST", ":setIamPolicy$", 409, "ABORTED", 1),
-    Fault("run", "POST", "/services$", 500, "INTERNAL", 1),
-)
-"""What befalls the first run, which dies in the middle besides."""
-
-
-@dataclass
-class Story:
-    """One system, made, looked at again, and brought to a new version. Clouds are copies of that moment."""
-
-    place: Place
-    first: Cloud
-    made: list[str]
-    again: Plan
-    writes_again: int
-    second: Cloud
-    released: list[str]
-    smoked: list[str]
-    argvs: list[list[str]]
-    lines: list[str]
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with ready(tmp_path_factory.mktemp("cloud")) as here, pytest.MonkeyPatch.context() as patch:
-        here.cloud.faults = list(TROUBLES)
-        here.calls_left = 70
-        with pytest.raises(Died):
-            here.up()
-        here.calls_left = -1
-        made = here.up()
-        assert [fault.path for fault in here.cloud.faults if fault.times] == []
-        first, smoked = _copy(here.cloud), list(here.smoked)
-        before = len(here.cloud.writes)
-        again = here.plan()
-        here.up(todo=again)
-        writes = len(here.cloud.writes) - before
-        tags = {**images.tags(), "gateway": "0123456789abcdef"}
-        patch.setattr(images, "tags", lambda: tags)
-        released = here.up()
-        yield Story(
-            place=replace(again.place),
-            first=first,
-            made=made,
-            again=again,
-            writes_again=writes,
-            second=_copy(here.cloud),
-            released=released,
-            smoked=[*smoked, *here.smoked[len(smoked) :]],
-            argvs=here.warm.argvs,
-            lines=here.lines,
-        )
-
-
-def _copy(cloud: Cloud) -> Cloud:
-    return Cloud(
-        things=copy.deepcopy(cloud.things),
-        policies=copy.deepcopy(cloud.policies),
-        enabled=set(cloud.enabled),
-        seen=list(cloud.seen),
-        bodies=list(cloud.bodies),
-    )
-
-
 def test_from_nothing_to_everything(story: Story) -> None:
     """In two runs, the first of which died, and in spite of everything in TROUBLES."""
-    assert 50 < len(story.made) < 110
+    assert 110 < len(set(story.made)) < 150
     assert broken(story.first, story.place) == {}
     assert story.first.things["budget"]
     (build,) = story.first.things["build"].values()
@@ -115,6 +44,13 @@ def test_it_may_die_anywhere(tmp_path: Path, calls: int) -> None:
         todo = here.plan()
         assert todo.empty
         assert broken(here.cloud, todo.place) == {}
+
+
+def test_a_first_version_that_does_not_work_is_tried_again_by_the_next_run(story: Story) -> None:
+    """It serves, there being no other; but `up` does not call it well before its smoke test has passed, and tries it
+    when all is there that brings it news."""
+    assert story.untried == ["try"]
+    assert story.first.things["service"][story.place.named("gateway")]["metadata"]["annotations"][TRIED]
 
 
 @pytest.mark.long
@@ -313,7 +249,7 @@ MUTATIONS: list[tuple[str, str, Break]] = [
 
 @pytest.mark.parametrize(("name", "how", "break_it"), MUTATIONS, ids=[f"{name}-{how}" for name, how, _ in MUTATIONS])
 def test_a_broken_rule_is_noticed(story: Story, name: str, how: str, break_it: Break) -> None:
-    cloud = _copy(story.first)
+    cloud = copied(story.first)
     break_it(cloud, story.place)
     assert name in broken(cloud, story.place), how
 

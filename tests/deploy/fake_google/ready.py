@@ -43,6 +43,8 @@ class Ground:
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     lines: list[str] = field(default_factory=list)
     smoked: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    """What all runs have done."""
     wrong: list[str] = field(default_factory=list)
     """What the smoke test finds."""
 
@@ -79,7 +81,10 @@ class Ground:
             smoke=self.smoke,
             road={"watch_s": 0.0, "sleep": lambda _s: None, **road},
         )
-        work(todo)
+        try:
+            work(todo)
+        finally:
+            self.made += work.made
         return work.made
 
     def plan(self, there: Place | None = None) -> Plan:
