@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from infra.simulators.clips import Clip
-from media_gateway.hosts import loopback
 
 StatusEvent = Literal["initiated", "ringing", "in-progress", "completed"]
 DoAside = Callable[[str, str], Awaitable[None]]
@@ -118,7 +118,11 @@ class PhoneConfig:
     @property
     def abroad(self) -> bool:
         """The gateway is not on this machine: a proxy of the environment may stand between."""
-        return not loopback(urlsplit(self.via or self.public_url).hostname or "")
+        host = urlsplit(self.via or self.public_url).hostname or ""
+        try:
+            return not ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host != "localhost"
 
 
 class Line:
