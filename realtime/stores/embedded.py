@@ -39,6 +39,14 @@ MAX_DOCUMENT = 1_000_000
 PURGE_EVERY = timedelta(minutes=10)
 """How often the writer looks for what has expired, while it is writing."""
 
+_CREATE = "INSERT INTO docs (path, collection, data, version, expire_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_SET = (
+    "INSERT INTO docs (path, collection, data, version, expire_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) "
+    "DO UPDATE SET data = excluded.data, version = excluded.version, expire_at = excluded.expire_at"
+)
+_CHANGE = "UPDATE docs SET data = ?, version = ?, expire_at = ? WHERE path = ? AND version = ?"
+_REMOVE = "DELETE FROM docs WHERE path = ? AND version = ?"
+
 Result = TypeVar("Result")
 _Job = tuple[Sequence[Write], "Future[list[str]]"]
 
@@ -160,8 +168,12 @@ def _commit_group(connection: sqlite3.Connection, group: Sequence[_Job]) -> None
     outcomes: list[list[str] | Exception] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes.extend(_attempt(connection, writes) for writes, _ in group)
-        connection.execute("COMMIT")
+        if len(group) == 1:
+            outcomes.append(_alone(connection, group[0][0]))
+        else:
+            outcomes.extend(_attempt(connection, writes) for writes, _ in group)
+        if connection.in_transaction:
+            connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -173,15 +185,25 @@ def _commit_group(connection: sqlite3.Connection, group: Sequence[_Job]) -> None
             job.set_result(outcome)
 
 
-def _attempt(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str] | Exception:
-    """One caller's commit, undone alone when its precondition does not hold."""
-    connection.execute("SAVEPOINT one")
+def _alone(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str] | Exception:
+    """The only commit of its group: the transaction is its own, and undone when its precondition does not hold."""
     try:
-        row = connection.execute("UPDATE counter SET n = n + 1 RETURNING n").fetchone()
-        versions = [_apply(connection, write, row[0]) for write in writes]
+        return _applied(connection, writes)
     except sqlite3.Error:
         raise
-    except Exception as refusal:  # a conflict, or a document that is not JSON: this caller's alone
+    except Exception as refusal:  # a conflict, or a document that is not JSON
+        connection.execute("ROLLBACK")
+        return refusal
+
+
+def _attempt(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str] | Exception:
+    """One caller's commit among others, undone alone when its precondition does not hold."""
+    connection.execute("SAVEPOINT one")
+    try:
+        versions = _applied(connection, writes)
+    except sqlite3.Error:
+        raise
+    except Exception as refusal:
         connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")
         return refusal
@@ -189,30 +211,42 @@ def _attempt(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[st
     return versions
 
 
+def _applied(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str]:
+    row = connection.execute("UPDATE counter SET n = n + 1 RETURNING n").fetchone()
+    return [_apply(connection, write, row[0]) for write in writes]
+
+
 def _apply(connection: sqlite3.Connection, write: Write, version: int) -> str:
-    found = connection.execute("SELECT version FROM docs WHERE path = ?", (write.path,)).fetchone()
-    if isinstance(write, Create):
-        if found:
-            raise Conflict(f"{write.path} exists already")
-    elif write.version is not None and (not found or str(found[0]) != write.version):
-        raise Conflict(f"{write.path} is not at version {write.version}")
+    """One statement each: whether the precondition held is told by how many rows it changed."""
     if isinstance(write, Delete):
-        connection.execute("DELETE FROM docs WHERE path = ?", (write.path,))
+        _delete(connection, write)
         return ""
-    _put(connection, write, version)
+    check_document(write.path)
+    text = json.dumps(write.data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if 4 * len(text) > MAX_DOCUMENT and len(text.encode()) > MAX_DOCUMENT:
+        raise ValueError(f"{write.path} is larger than {MAX_DOCUMENT} bytes")
+    expiry = write.data.get("expire_at")
+    if isinstance(write, Put) and write.version is not None:
+        values = (text, version, expiry, write.path, _known(write.version))
+        if not connection.execute(_CHANGE, values).rowcount:
+            raise Conflict(f"{write.path} is not at version {write.version}")
+        return str(version)
+    statement = _CREATE if isinstance(write, Create) else _SET
+    if not connection.execute(statement, (write.path, write.path.rpartition("/")[0], text, version, expiry)).rowcount:
+        raise Conflict(f"{write.path} exists already")
     return str(version)
 
 
-def _put(connection: sqlite3.Connection, write: Create | Put, version: int) -> None:
-    check_document(write.path)
-    text = json.dumps(write.data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if len(text.encode()) > MAX_DOCUMENT:
-        raise ValueError(f"{write.path} is larger than {MAX_DOCUMENT} bytes")
-    connection.execute(
-        "INSERT INTO docs (path, collection, data, version, expire_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) "
-        "DO UPDATE SET data = excluded.data, version = excluded.version, expire_at = excluded.expire_at",
-        (write.path, write.path.rpartition("/")[0], text, version, write.data.get("expire_at")),
-    )
+def _delete(connection: sqlite3.Connection, write: Delete) -> None:
+    if write.version is None:
+        connection.execute("DELETE FROM docs WHERE path = ?", (write.path,))
+    elif not connection.execute(_REMOVE, (write.path, _known(write.version))).rowcount:
+        raise Conflict(f"{write.path} is not at version {write.version}")
+
+
+def _known(version: str) -> int:
+    """A version as it is stored; one that was never ours (0 is not used) is at no document."""
+    return int(version) if version.isdecimal() and version.isascii() and len(version) < 19 else 0
 
 
 def _fetch(connection: sqlite3.Connection, path: str) -> Doc | None:
