@@ -18,7 +18,9 @@ def iso(moment: datetime) -> str:
     """`2026-11-20T17:30:00.123Z`. Raises ValueError for a naive datetime."""
     if moment.tzinfo is None:
         raise ValueError("a time without a time zone cannot be kept")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def parse_iso(text: str) -> datetime:

@@ -55,14 +55,15 @@ def settle(call: Call, plan: Plan, *, spent: Collection[str], now: str) -> Settl
     head, kept, late = _advance(call, fresh)
     if late and not kept:
         return None
-    head = _changed(head, plan.change or {})
-    if not kept and not plan.writes and head == call:
+    change = _checked(head, plan.change or {})
+    if not kept and not plan.writes and replace(head, **change) == call:
         return None
     events = tuple(
         Event(call.call_id, call.epoch, call.seq + n, draft.type, draft.ts, draft.data)
         for n, draft in enumerate(kept, start=1)
     )
-    head = replace(head, seq=call.seq + len(events), tail=_tail(call.tail, events), last_updated=now)
+    tail = _tail(call.tail, events)
+    head = replace(head, **change, seq=call.seq + len(events), tail=tail, last_updated=now)
     return Settled(head, events, tuple(draft.idem for draft in kept))
 
 
@@ -98,23 +99,25 @@ def _with_status(head: Call, status: Status, ended_at: str) -> Call:
     return replace(head, status=status)
 
 
-def _changed(head: Call, change: Mapping[str, Any]) -> Call:
+def _checked(head: Call, change: Mapping[str, Any]) -> dict[str, Any]:
     unknown = change.keys() - _SETTABLE
     if unknown:
         raise ValueError(f"a change cannot set {', '.join(sorted(unknown))}; it can set {', '.join(sorted(_SETTABLE))}")
     values = dict(change)
     if "status" in values:
         values["status"] = advance(head.status, Status(values["status"]))
-    return replace(head, **values)
+    return values
 
 
 def _tail(old: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> tuple[Mapping[str, Any], ...]:
     """The newest events that fit, without a hole: readers rely on the tail being the last `len(tail)` of the log."""
     if not events:
         return tuple(old)
-    newest_first = [event.to_dict() for event in reversed(events)] + list(reversed(old))
+    newest_first = ([event.to_dict() for event in reversed(events)] + list(reversed(old)))[:TAIL_EVENTS]
+    if len(json.dumps(newest_first, ensure_ascii=False)) * 4 <= TAIL_BYTES:  # a character is four bytes at most
+        return tuple(reversed(newest_first))
     size, tail = 0, list[Mapping[str, Any]]()
-    for event in newest_first[:TAIL_EVENTS]:
+    for event in newest_first:
         size += len(json.dumps(event, ensure_ascii=False).encode())
         if size > TAIL_BYTES:
             break

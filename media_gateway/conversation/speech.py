@@ -6,12 +6,17 @@ import string
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 
 from num2words import num2words
 
 from media_gateway.conversation.day_words import WEEKDAYS
 
+_kept = lru_cache(maxsize=1024)
+"""Every step of every call fills in the same prices, hours and dates."""
 
+
+@_kept
 def say_date(day: date, today: date) -> str:
     """ "tomorrow, Saturday the twenty-first"; "on Monday the twenty-third"; in another month with its name."""
     weekday = WEEKDAYS[day.weekday()].capitalize()
@@ -26,11 +31,13 @@ def say_date(day: date, today: date) -> str:
     return f"on {weekday}, {month} {number}{year}"
 
 
+@_kept
 def say_year(day: date) -> str:
     """ "twenty nineteen"."""
     return str(num2words(day.year, to="year"))
 
 
+@_kept
 def say_time(moment: time, *, half: bool = True) -> str:
     """ "two in the afternoon", "nine thirty in the morning", "noon"; `half` False leaves the part of the day out."""
     if moment == time(12):
@@ -63,6 +70,7 @@ def say_times(moments: Sequence[time]) -> str:
     return listed([say_time(moment) for moment in moments], "or")
 
 
+@_kept
 def say_price(amount: Decimal) -> str:
     """ "forty-nine dollars and ninety-five cents"."""
     dollars, cents = int(amount), int((amount % 1) * 100)
@@ -73,6 +81,11 @@ def say_price(amount: Decimal) -> str:
 def say_week(days: Sequence[tuple[time, time] | None]) -> str:
     """Opening hours, monday first, days alike taken together: "Monday to Friday from eight in the morning to six in
     the evening, and Saturday from nine in the morning to three in the afternoon; closed on Sunday"."""
+    return _week(tuple(days))
+
+
+@_kept
+def _week(days: tuple[tuple[time, time] | None, ...]) -> str:
     runs: list[tuple[int, int, tuple[time, time] | None]] = []
     for index, hours in enumerate(days):
         if runs and runs[-1][2] == hours:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Literal
 
 import structlog
+from msgspec.structs import replace
 
 from media_gateway.conversation.model import ListeningProfile
 from media_gateway.providers import deepgram_messages as wire

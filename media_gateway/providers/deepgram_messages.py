@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import get_args
 from urllib.parse import urlencode
 
 import msgspec
@@ -58,7 +58,11 @@ class Channel(msgspec.Struct, frozen=True):
     alternatives: tuple[Alternative, ...] = ()
 
 
-class Results(msgspec.Struct, frozen=True):
+class _Message(msgspec.Struct, frozen=True, tag_field="type"):
+    pass
+
+
+class Results(_Message, frozen=True, tag="Results"):
     """v1: what was recognised between `start` and `start + duration`."""
 
     start: float
@@ -69,19 +73,19 @@ class Results(msgspec.Struct, frozen=True):
     from_finalize: bool = False
 
 
-class SpeechBegan(msgspec.Struct, frozen=True):
+class SpeechBegan(_Message, frozen=True, tag="SpeechStarted"):
     """v1 `SpeechStarted`: sound, perhaps a voice."""
 
     timestamp: float = 0.0
 
 
-class UtteranceEnd(msgspec.Struct, frozen=True):
+class UtteranceEnd(_Message, frozen=True, tag="UtteranceEnd"):
     """v1: no word for `utterance_end_ms`."""
 
     last_word_end: float = 0.0
 
 
-class TurnInfo(msgspec.Struct, frozen=True):
+class TurnInfo(_Message, frozen=True, tag="TurnInfo"):
     """v2: the turn so far; `transcript` is all of it."""
 
     event: str
@@ -92,27 +96,27 @@ class TurnInfo(msgspec.Struct, frozen=True):
     end_of_turn_confidence: float = 0.0
 
 
-class Connected(msgspec.Struct, frozen=True):
+class Connected(_Message, frozen=True, tag="Connected"):
     """v2: the first message of a stream."""
 
 
-class Configured(msgspec.Struct, frozen=True):
+class Configured(_Message, frozen=True, tag="ConfigureSuccess"):
     """`ConfigureSuccess`."""
 
 
-class NotConfigured(msgspec.Struct, frozen=True):
+class NotConfigured(_Message, frozen=True, tag="ConfigureFailure"):
     """`ConfigureFailure`: what was in force before stays so."""
 
     code: str | None = None
 
 
-class Caution(msgspec.Struct, frozen=True):
+class Caution(_Message, frozen=True, tag="Warning"):
     """`Warning`."""
 
     code: str = ""
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(_Message, frozen=True, tag="Error"):
     """`Error`: on v2 always the end of the stream."""
 
     description: str = ""
@@ -135,30 +139,28 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_BODIES: dict[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(struct)
-    for name, struct in {
-        "Results": Results,
-        "SpeechStarted": SpeechBegan,
-        "UtteranceEnd": UtteranceEnd,
-        "TurnInfo": TurnInfo,
-        "Connected": Connected,
-        "ConfigureSuccess": Configured,
-        "ConfigureFailure": NotConfigured,
-        "Warning": Caution,
-        "Error": Problem,
-    }.items()
-}
+_MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+_KNOWN = frozenset(kind.__struct_config__.tag for kind in get_args(Message))
 
 
 def decode(raw: bytes) -> Message | None:
     """One text frame. None for a type that is of no use here; raises Garbled."""
     try:
-        body = _BODIES.get(_HEAD.decode(raw).type)
-        message: Message | None = body.decode(raw) if body else None
+        return _MESSAGE.decode(raw)
+    except msgspec.ValidationError as error:
+        if _type(raw) not in _KNOWN:
+            return None
+        raise Garbled(type(error).__name__) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Garbled(type(error).__name__) from error
-    return message
+
+
+def _type(raw: bytes) -> str:
+    """Raises Garbled for what is no message at all."""
+    try:
+        return _HEAD.decode(raw).type
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Garbled(type(error).__name__) from error
 
 
 # --- what we say ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@ again, however often it comes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 from media_gateway.providers.deepgram_messages import Alternative, Message, Results, SpeechBegan, UtteranceEnd, Word
 from media_gateway.providers.hearing_steps import (
@@ -48,8 +51,7 @@ class Piece:
     words: int
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(msgspec.Struct, frozen=True):
     """`settled_ms`: sound before this need never be sent again. `said_ms`: words before this belong to turns that are
     over. `waiting`: the vendor says that speech has ended; `extensions`: how often sound has stretched that wait."""
 

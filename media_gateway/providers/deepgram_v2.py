@@ -11,7 +11,8 @@ when a connection broke goes on in the next one, whose own turn starts with the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from media_gateway.providers.deepgram_messages import Message, TurnInfo
 from media_gateway.providers.hearing_steps import (
@@ -36,8 +37,7 @@ OVERLAP_MS = 400
 """Sound that was listened to without a word may hold the beginning of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(msgspec.Struct, frozen=True):
     """`text` is the turn as this connection has it, after `prefix` from the one before. `index` is the vendor's number
     of it, `turns` that of the last one that is over. `words_ms` are the ends of the words of `text`, () where the
     vendor gave none."""

@@ -97,6 +97,7 @@ class Scribe:
         """Write until cancelled."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(0)  # what happens at once is one commit: a turn is followed by what it led to
             self._wake.clear()
             while self._term and self._entries:
                 await self._write(self._take())
