@@ -8,7 +8,6 @@ import sys
 from media_gateway import logs
 from media_gateway.settings import SettingsError, load
 
-
 SWITCH_S = 0.001
 """The journal's threads give the interpreter back to the event loop after this: five times sooner than by default."""
 GARBAGE_AFTER = 20_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from media_gateway.conversation.model import ListeningProfile
+from media_gateway.voice.letting_go import close, letting_go
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.ports import EarsFailed, EarsStumbled, Final, Heard, Hearing, ProviderFault
 
@@ -58,7 +58,12 @@ class Ear:
 
     async def open(self) -> None:
         """Open the recogniser, or open it again."""
-        await self.aclose()
+        going = (self._hearing, self._failed)
+        self._hearing = self._failed = None
+        async with letting_go(going, self._parts.patience.close):
+            await self._open()
+
+    async def _open(self) -> None:
         self._opening += 1
         opening, profile = self._opening, self.profile
         try:
@@ -83,13 +88,9 @@ class Ear:
 
     async def aclose(self) -> None:
         """Let the recogniser go."""
-        closing = (self._hearing, self._failed)
+        going = (self._hearing, self._failed)
         self._hearing = self._failed = None
-        for hearing in closing:
-            if hearing:
-                with suppress(ProviderFault, TimeoutError):  # it was to go, and is gone
-                    async with asyncio.timeout(self._parts.patience.close):
-                        await hearing.aclose()
+        await close(going, self._parts.patience.close)
 
     def _heard(self, opening: int, event: Heard) -> None:
         if opening != self._opening:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from media_gateway.conversation.model import Directive
+from media_gateway.voice.letting_go import close, letting_go
 from media_gateway.voice.meter import TurnMeter
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.playout import Clear, Heard, Mark, Media, Playout, Send
@@ -92,7 +92,12 @@ class Mouth:
     async def open(self) -> None:
         """Open the voice, or open it again, and have it say what waits for it: of a clause in which it broke off, the
         rest."""
-        await self.aclose()
+        going = (self._speaking, self._failed)
+        self._speaking = self._failed = None
+        async with letting_go(going, self._parts.patience.close):
+            await self._open()
+
+    async def _open(self) -> None:
         self._opening += 1
         opening = self._opening
         if self._tries < TRIES - 1:
@@ -129,13 +134,9 @@ class Mouth:
 
     async def aclose(self) -> None:
         """Let the voice go."""
-        closing = (self._speaking, self._failed)
+        going = (self._speaking, self._failed)
         self._speaking = self._failed = None
-        for speaking in closing:
-            if speaking:
-                with suppress(ProviderFault, TimeoutError):  # it was to go, and is gone
-                    async with asyncio.timeout(self._parts.patience.close):
-                        await speaking.aclose()
+        await close(going, self._parts.patience.close)
 
     def _spoken(self, opening: int, event: Spoken) -> None:
         if opening != self._opening:
