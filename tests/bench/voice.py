@@ -41,6 +41,10 @@ from tests.media_gateway.harness import TOKEN, environ
 HOST = "calls.example.com"
 PATH = "/api/v1/voice/media-stream"
 SATURATED = 0.9
+BEHIND_MS = 20.0
+"""A caller who is a whole frame late is no caller."""
+WAITED = 0.1
+"""Of the time; a core that somebody else has so often is not the target's, or not the simulators'."""
 SETTLE_S = 4.0
 SLOW_LEG_S = 0.02
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -64,6 +68,11 @@ def cpu_s(pid: int) -> float:
     """User and system seconds of the process and its children."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / _TICK + sum(cpu_s(child) for child in _children(pid))
+
+
+def waited_s(pid: int) -> float:
+    """How long its main thread was ready to run and not let: somebody else had the core."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def rss_mb(pid: int) -> float:
@@ -194,8 +203,10 @@ async def _measured(
     seen.behind_s, seen.frames, seen.gaps, seen.clears = 0.0, 0, [], []
     looking = _profiler(pid, seconds, profile / f"{kind}-{calls}.txt") if profile else None
     since, used, mine = time.perf_counter(), cpu_s(pid), time.process_time()
+    waits = waited_s(pid), waited_s(os.getpid())
     await asyncio.sleep(seconds)
     until, used, mine = time.perf_counter(), cpu_s(pid) - used, time.process_time() - mine
+    waits = waited_s(pid) - waits[0], waited_s(os.getpid()) - waits[1]
     full_mb = rss_mb(pid)
     if looking:
         await asyncio.to_thread(looking.wait, 60)
@@ -205,6 +216,7 @@ async def _measured(
     took = until - since
     report = _report(watch, seen, since, until)
     busy = mine / took
+    shares = {"target": waits[0] / took, "simulators": waits[1] / took}
     return {
         "target": kind,
         "calls": calls,
@@ -212,11 +224,21 @@ async def _measured(
         "cpu_ms_per_call_second": round(used / took / calls * 1000, 2),
         "core_busy": round(used / took, 3),
         "simulator_core_busy": round(busy, 3),
-        "void": busy > SATURATED,
+        "waited_for_its_core": {name: round(share, 3) for name, share in shares.items()},
+        "void": _void(busy, report["callers_behind_ms"], shares),
         "rss_mb_per_call": round((full_mb - empty_mb) / calls, 3),
         "rss_mb": round(full_mb, 1),
         **report,
     }
+
+
+def _void(busy: float, behind_ms: float, waited: dict[str, float]) -> list[str]:
+    """Why the delays of this run say nothing of the target."""
+    why = [f"the core of the simulators was {busy:.0%} busy"] if busy > SATURATED else []
+    why += [f"the callers were {behind_ms:.0f} ms late"] if behind_ms > BEHIND_MS else []
+    return why + [
+        f"the {name} waited for a core {share:.0%} of the time" for name, share in waited.items() if share > WAITED
+    ]
 
 
 def _profiler(pid: int, seconds: float, path: Path) -> subprocess.Popen[bytes]:
