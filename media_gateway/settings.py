@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from media_gateway import settings_rules
+from media_gateway.capacity import CALLS
 from media_gateway.dev_secrets import dev_secrets
 from realtime.records.customers import NotANumber, e164
 
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     callboard_topic: str = "callboard-events"
     callboard_data_dir: Path = Path(".callboard")
     callboard_role: Literal["all", "media", "dashboard"] = "all"
-    callboard_max_calls: Annotated[int, Field(ge=1)] = 100
+    callboard_max_calls: Annotated[int, Field(ge=1)] = CALLS
     callboard_max_lag_ms: Annotated[float, Field(ge=0)] = 100.0
     """No call more while the event loop wakes later than this (the ninth of ten times, over ten seconds); 0: whatever
     it does."""

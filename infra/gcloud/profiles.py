@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from media_gateway.capacity import share
+
+SPARE = 20
+"""Beside its calls: webhooks, probes, and callers who are told that all lines are busy."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """`calls` is how many calls one instance carries (CALLBOARD_MAX_CALLS): a measured number, not a wish. Every call
-    is one socket, and dashboards take their own; `concurrency` is what Cloud Run counts, all of them together."""
+    """`calls` is how many calls one instance carries (CALLBOARD_MAX_CALLS): a share of what was measured, not a wish.
+    Every call is one socket, and dashboards take their own; `concurrency` is what Cloud Run counts, all of them
+    together."""
 
     name: str
     about: str
     split: bool
     """Media and dashboards as two services of one image: a dashboard then never keeps a media instance alive."""
     calls: int
-    concurrency: int
+    dashboards: int
+    """Their sockets on the same instance."""
     cpu: int
     memory: str
     minimum: int
@@ -28,6 +35,12 @@ class Profile:
     """A hosted agent waits one second for this function: a cold start is longer."""
     function_maximum: int
 
+    @property
+    def concurrency(self) -> int:
+        """What Cloud Run may give one instance at once. Less than there may be calls would start instances for
+        nothing; more would fill one while others are idle."""
+        return self.calls + self.dashboards + SPARE
+
 
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
@@ -36,8 +49,8 @@ PROFILES: Mapping[str, Profile] = {
             name="dev",
             about="scales to zero; the first call after a pause waits for a cold start",
             split=False,
-            calls=20,
-            concurrency=120,
+            calls=share(0.2),
+            dashboards=80,
             cpu=1,
             memory="1Gi",
             minimum=0,
@@ -50,8 +63,8 @@ PROFILES: Mapping[str, Profile] = {
             name="small",
             about="one warm instance, billed by request; a shop with one number",
             split=False,
-            calls=40,
-            concurrency=240,
+            calls=share(0.4),
+            dashboards=180,
             cpu=1,
             memory="1Gi",
             minimum=1,
@@ -64,8 +77,8 @@ PROFILES: Mapping[str, Profile] = {
             name="prod",
             about="two warm media instances with CPU of their own, dashboards apart",
             split=True,
-            calls=80,
-            concurrency=100,
+            calls=share(0.8),
+            dashboards=0,
             cpu=2,
             memory="2Gi",
             minimum=2,

@@ -127,6 +127,8 @@ class Answering:
         )
         self._speculation = speculation.Speculation()
         self._guess: Guess | None = None
+        self._foreseen: tuple[ConversationState, Input, Step] | None = None
+        """The manager's answer to what was probably the turn, asked for the guess."""
         self._adopted: Guess | None = None
         self._dropping: set[asyncio.Task[None]] = set()
         self._context: dict[str, Any] = {}
@@ -254,8 +256,12 @@ class Answering:
     def _step(self, turn: int, event: Input) -> Step:
         """One step of the manager. Its failure costs this turn its state update, never the call."""
         before = self.state
+        foreseen, self._foreseen = self._foreseen, None
         try:
-            step = self._manager.step(before, event)
+            if foreseen and foreseen[0] is before and foreseen[1] == event:
+                step = foreseen[2]  # the manager is pure: it would say the same again
+            else:
+                step = self._manager.step(before, event)
         except Exception as problem:
             log.error("manager_error", call_id=self._context.get("call_id"), problem=type(problem).__name__)
             self._note_fault("manager", before.flow, "broken", type(problem).__name__)
@@ -346,10 +352,13 @@ class Answering:
 
     def _begin(self, number: int, text: str) -> None:
         """The manager is asked too, and not told: it is pure."""
+        event = HeardText(text, self._parts.local_now())
         try:
-            directive = self._manager.step(self.state, HeardText(text, self._parts.local_now())).directive
+            step = self._manager.step(self.state, event)
         except Exception:
             directive = Directive()  # the turn itself will say what is wrong
+        else:
+            directive, self._foreseen = step.directive, (self.state, event, step)
         if not directive.say or not directive.interruptible:
             self._speculate(speculation.Lost(number))
             return

@@ -115,7 +115,7 @@ class Floor:
         self._silence = Silence()
         listener = Listener(
             sounds=lambda now, until: self._silence_broken(self._silence.sounds(now, until)),
-            began=lambda: self.tell(machine.AudioBegan()),
+            began=self._began,
             ran_dry=lambda: self.tell(machine.RanDry()),
             played_out=self._played_out,
             fault=partial(self.fault, "speaking"),
@@ -421,6 +421,11 @@ class Floor:
             self.mouth.answered(directive)
 
     # --- the mouth's listener ---
+
+    def _began(self) -> None:
+        """Every piece of sound says so; it is news only where sound is awaited."""
+        if self.turns.phase is machine.Phase.THINKING:
+            self.tell(machine.AudioBegan())
 
     def _played_out(self, turn: int, heard: Heard, directive: Directive) -> None:
         self._book(turn, heard)
