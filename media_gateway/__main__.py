@@ -34,13 +34,13 @@ def main() -> int:
     from media_gateway.app import create_app
     from media_gateway.conversation.flow import FlowError
     from media_gateway.providers.catalog import build_engines
-    from media_gateway.server import server
+    from media_gateway.server import DrainingServer, server
     from media_gateway.voice.ports import ProviderFault
     from media_gateway.wiring import build_sessions
 
     try:
         build_engines(settings)
-        gateway = server(create_app(settings, build_sessions=build_sessions), settings)
+        gateway: DrainingServer = server(create_app(settings, build_sessions=build_sessions), settings)
         settle()
         gateway.run()
     except (SettingsError, FlowError, ProviderFault) as problem:
