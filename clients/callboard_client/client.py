@@ -1,22 +1,4 @@
-"""Follow Callboard's calls live over `callboard.v1`, each durable event once and in order, whatever the line does.
-
-One file, for Python 3.11 and newer, on `websockets` alone; take it along. The protocol is in docs/live-events.md.
-
-    async with CallboardClient("https://calls.example.com", token) as client:   # an access token or an API key
-        client.watch_all()                       # every call of the organisation, from now on
-        client.watch("CA1")                      # one call (any of its ids) from its first event
-        client.watch("CA2", Since(41, "k3f9"))   # or after what was seen last
-        async for item in client:
-            match item:
-                case Event(call_id, _, seq, name, _, data): ...     # seq 1, 2, 3 ... for every call
-                case Snapshot(call_id, epoch, seq, state): ...      # forget the call, go on from here
-                case Heads(calls): ...                              # `*`: the calls that go on, after every connect
-                case Moment() | Gap() | State() | Refused(): ...
-
-It comes back by itself (full jitter), resumes, notices holes and has them filled, and while no socket can be had it
-polls the REST journal. The iteration ends after `aclose()`, or when the server refuses for good (`State.phase` is then
-"stopped").
-"""
+"""The client: sockets, their commands, and REST while there is none. See the folder's `__init__`."""
 
 from __future__ import annotations
 
@@ -28,14 +10,16 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
+from .machine import Event, Gap, Heads, Item, Known, Moment, Progress, Refused, Since, Snapshot, State, delay, verdict
+
 SUBPROTOCOL = "callboard.v1"
-BASE_S, CAP_S, SPREAD_S, TOO_MANY_S = 0.5, 30.0, 5.0, 30.0
+SPREAD_S, TOO_MANY_S = 5.0, 30.0
 SILENCE_S = 40.0
 POLL_AFTER = 2
 """Failed attempts before the journal is polled meanwhile."""
@@ -46,134 +30,7 @@ HTTP_S = 15.0
 WAITING = 10_000
 """Items that may wait to be read; then nothing is read from the socket."""
 TERMINAL = frozenset(("completed", "failed", "busy", "no_answer", "canceled"))
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """The event that was seen last; without an epoch, of whatever journal there is."""
-
-    seq: int
-    epoch: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A durable event."""
-
-    call_id: str
-    epoch: str
-    seq: int
-    event: str
-    ts: str
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Where a call stands, in the place of events that cannot be told any more."""
-
-    call_id: str
-    epoch: str
-    seq: int
-    state: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Of the live lane: at most once."""
-
-    call_id: str
-    live_epoch: str
-    n: int
-    event: str
-    ts: str
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Moments that were dropped."""
-
-    call_id: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """The calls that go on."""
-
-    calls: tuple[Mapping[str, Any], ...]
-    resumed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A subscription that the server refused."""
-
-    call_id: str
-    code: str
-    retry: bool
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Of the line. `degraded`: the server has lost its store, what is shown may be old."""
-
-    phase: Literal["connecting", "live", "waiting", "polling", "stopped"]
-    code: int = 0
-    degraded: bool = False
-
-
-Item = Event | Snapshot | Moment | Gap | Heads | Refused | State
 Answered = Callable[[Mapping[str, Any]], None]
-
-
-def delay(attempt: int, rand: Callable[[], float] = random.random) -> float:
-    """Seconds before attempt 0, 1, 2 ...: full jitter."""
-    return rand() * min(CAP_S, BASE_S * float(2 ** min(attempt, 10)))
-
-
-def verdict(code: int) -> Literal["stop", "ticket", "later", "spread", "again"]:
-    """What a close code asks for."""
-    if code == 4401:
-        return "ticket"
-    if code == 4429:
-        return "later"
-    if code == 1009 or (4400 <= code < 4500 and code != 4405):
-        return "stop"
-    return "spread" if code in (1001, 1012, 4501) else "again"
-
-
-@dataclass(slots=True)
-class Known:
-    """How far a call was told."""
-
-    epoch: str
-    seq: int
-    done: bool = False
-
-
-class Progress:
-    """How far each call was told: what makes an event new, old, or proof of a hole."""
-
-    def __init__(self) -> None:
-        self.calls: dict[str, Known] = {}
-
-    def since(self, call_id: str) -> dict[str, Any] | None:
-        known = self.calls.get(call_id)
-        return {"epoch": known.epoch, "seq": known.seq} if known else None
-
-    def take(self, call_id: str, epoch: str, seq: int, event: str) -> Literal["new", "old", "hole"]:
-        known = self.calls.get(call_id) or Known(epoch, 0)
-        if epoch != known.epoch:
-            return "hole"
-        if seq <= known.seq:
-            return "old"
-        if seq > known.seq + 1:
-            return "hole"
-        self.calls[call_id] = Known(epoch, seq, known.done or event == "call_completed")
-        return "new"
 
 
 @dataclass(slots=True)
@@ -192,7 +49,7 @@ class _Line:
 
 
 class CallboardClient:
-    """See the module."""
+    """See the folder's `__init__`."""
 
     def __init__(
         self,
@@ -310,7 +167,7 @@ class CallboardClient:
             ticket = (await self._http("POST", "/ws-ticket"))["ticket"]
             url = f"{self._base.replace('http', 'ws', 1)}/ws/v1"
             async with self._dial(url, subprotocols=[SUBPROTOCOL], open_timeout=HTTP_S, ping_interval=None) as ws:
-                hello = {"id": 1, "type": "connect", "token": ticket, "client": "callboard_client.py/1"}
+                hello = {"id": 1, "type": "connect", "token": ticket, "client": "callboard_client/1"}
                 await ws.send(json.dumps(hello))
                 async with asyncio.timeout(HTTP_S):
                     await ws.recv()
