@@ -291,7 +291,7 @@ def _dashboard_routes(
     transcriptions = TranscriptionsSocket(connections, core.hub, core.journal)
     events = EventsSocket(connections, core.hub, core.journal, browser_voice=settings.enable_webrtc_broadcast)
     v1 = V1Socket(connections, core.hub, core.journal, gate, Cursors(settings.jwt_keys))
-    listen = ListenSocket(connections, core.journal, gateway.sessions)
+    listen = ListenSocket(connections, core.journal, gateway.sessions, core.store)
     takeover = TakeoverSocket(connections, core.journal, gateway.sessions)
     commands = Commands(
         journal=core.journal,
@@ -305,7 +305,7 @@ def _dashboard_routes(
         *access.routes(),
         *People(access=access, accounts=accounts, passwords=passwords).routes(),
         *api.routes(),
-        *Export(journal=core.journal, guard=guard, blobs=core.blobs).routes(),
+        *Export(journal=core.journal, store=core.store, guard=guard, blobs=core.blobs).routes(),
         *Numbers(ledger=ledger, guard=guard).routes(),
         *commands.routes(),
         *DoNotCall(store=core.store, guard=guard).routes(),

@@ -19,11 +19,14 @@ from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import Guard
 from media_gateway.dashboard.heads import public_head
 from media_gateway.http_errors import ApiError
+from realtime import audit
 from realtime.blobs import Blobs, BlobsUnavailable
 from realtime.call import Call
+from realtime.clock import utcnow
 from realtime.events import Event, EventType
 from realtime.journal import Journal
 from realtime.post_call import post_call
+from realtime.stores.port import DocumentStore
 
 FORMATS = ("json", "csv", "txt", "wav")
 MOST = 20_000
@@ -37,6 +40,7 @@ class Export:
     """`blobs` holds the sound of calls; None where none is kept."""
 
     journal: Journal
+    store: DocumentStore
     guard: Guard
     blobs: Blobs | None = None
 
@@ -52,6 +56,8 @@ class Export:
         call = await self.journal.find(request.path_params["call_id"])
         if call is None or call.org != principal.org:
             raise ApiError(404, "There is no such call.", fix="See GET /api/v1/calls.")
+        who, told = principal, {"format": wanted}
+        await audit.record(self.store, who.org, who.user, "call.export", call.call_id, utcnow(), told)
         if wanted == "wav":
             return await self._sound(call)
         events = await self._events(call)

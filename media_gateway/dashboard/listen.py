@@ -14,7 +14,10 @@ from starlette.websockets import WebSocket
 
 from media_gateway.dashboard.connection import Connection, Connections
 from media_gateway.dashboard.ports import LiveSession, LiveSessions
+from realtime import audit
+from realtime.clock import utcnow
 from realtime.journal import Journal
+from realtime.stores.port import DocumentStore
 
 UNKNOWN_CALL = 4404
 _WAITING = 500
@@ -26,8 +29,10 @@ _log = structlog.get_logger()
 class ListenSocket:
     """The endpoint."""
 
-    def __init__(self, connections: Connections, journal: Journal, sessions: LiveSessions) -> None:
-        self._connections, self._journal, self._sessions = connections, journal, sessions
+    def __init__(
+        self, connections: Connections, journal: Journal, sessions: LiveSessions, store: DocumentStore
+    ) -> None:
+        self._connections, self._journal, self._sessions, self._store = connections, journal, sessions, store
 
     async def serve(self, ws: WebSocket) -> None:
         """One listener."""
@@ -39,6 +44,8 @@ class ListenSocket:
             if call is None or session is None:
                 await peer.close(UNKNOWN_CALL, "no such call is running here")
                 return
+            who = peer.principal
+            await audit.record(self._store, who.org, who.user, "call.listen", call.call_id, utcnow())
             _log.info("listening_in", call_id=call.call_id, user=peer.principal.user)
             async with asyncio.TaskGroup() as group:
                 sound = group.create_task(stream(peer, session))

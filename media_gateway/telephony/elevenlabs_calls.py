@@ -29,6 +29,7 @@ from media_gateway.telephony.hosted_agents import HostedAgents, Refused, Unsettl
 from media_gateway.telephony.hosted_monitor import BY_WEBHOOK
 from media_gateway.telephony.hosted_settling import PLACING, Settling, settled, vendor_failed
 from media_gateway.telephony.intents import TooManyToday
+from realtime import audit
 from realtime.call import Call, Status
 from realtime.clock import iso, parse_iso
 from realtime.events import Draft, EventType
@@ -60,7 +61,7 @@ class HostedCalls:
 
     def routes(self) -> list[Route]:
         """For the application."""
-        guard, fetching = self.guard, hosted_fetch.Fetching(self.settling, self._configured)
+        guard, fetching = self.guard, hosted_fetch.Fetching(self.settling, self._configured, self.store)
         return [
             Route(PATH, guard(self.place, "operator"), methods=["POST"], max_body_size=MAX_JSON),
             Route(hosted_fetch.PATH, guard(fetching.fetch, "operator"), methods=["POST"], max_body_size=MAX_JSON),
@@ -109,6 +110,7 @@ class HostedCalls:
         call = await journal.open(wanted, (_status(Status.INITIATED, iso(now)),))
         fresh = call.epoch == wanted.epoch
         if fresh:
+            await audit.record(self.store, principal.org, principal.user, "call.place", call.call_id, now)
             self.settling.noticed(call)
         return call, fresh
 

@@ -15,9 +15,11 @@ from media_gateway.http_errors import ApiError
 from media_gateway.telephony.driver_call import find_text
 from media_gateway.telephony.hosted_agents import HostedAgents, Refused, Unsettled
 from media_gateway.telephony.hosted_settling import Settling, vendor_failed
+from realtime import audit
 from realtime.bus.port import BusMessage, PublishFailed
 from realtime.clock import iso
 from realtime.paths import is_id
+from realtime.stores.port import DocumentStore
 
 PATH = "/driver_data/conversations/{conversation_id}/fetch"
 DONE = ("done", "failed")
@@ -36,6 +38,7 @@ class Fetching:
 
     settling: Settling
     configured: Callable[[], HostedAgents]
+    store: DocumentStore
 
     async def fetch(self, request: Request, principal: Principal) -> Response:
         """The conversation from ElevenLabs, published as its webhook would be; only its status until it is done."""
@@ -57,6 +60,8 @@ class Fetching:
             owner = await self.settling.journal.find(own_id)
             if owner is not None and owner.org != principal.org:
                 raise _no_such()
+        now = self.settling.clock()
+        await audit.record(self.store, principal.org, principal.user, "call.fetch", own_id or conversation_id, now)
         await self._publish(conversation_id, own_id, conversation)
         status = conversation.get("status")
         if status not in DONE:

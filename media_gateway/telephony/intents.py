@@ -8,7 +8,7 @@ cap holds however many ask at once. States: `dialling` (asked, or about to ask),
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
@@ -87,9 +87,10 @@ class Intents:
         (found,) = await self._store.get(f"intents/{wish}")
         return Intent.from_dict(found.data) if found else None
 
-    async def begin(self, intent: Intent, now: datetime) -> tuple[Intent, bool]:
-        """Write it down and count it; True if it is new. The one that is there already otherwise. Raises TooManyToday,
-        StoreUnavailable (also when it is not known whether it was written: ask again with the same key)."""
+    async def begin(self, intent: Intent, now: datetime, more: Sequence[Write] = ()) -> tuple[Intent, bool]:
+        """Write it down and count it, with `more` in the same commit; True if it is new. The one that is there already
+        otherwise. Raises TooManyToday, StoreUnavailable (also when it is not known whether it was written: ask again
+        with the same key)."""
         day = f"orgs/{intent.org}/outbound_days/{now.astimezone(self._zone).date().isoformat()}"
         for _ in range(ATTEMPTS):
             known, count = await self._store.get(intent.path, day)
@@ -101,7 +102,7 @@ class Intents:
             data = {"count": so_far + 1, "expire_at": iso(now + timedelta(days=3))}
             counted: Write = Put(day, data, count.version) if count else Create(day, data)
             try:
-                await self._store.commit([Create(intent.path, asdict(intent)), counted])
+                await self._store.commit([Create(intent.path, asdict(intent)), counted, *more])
             except Conflict:
                 continue
             return intent, True

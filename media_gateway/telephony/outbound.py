@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,7 +39,7 @@ from realtime.join import join
 from realtime.journal import Journal
 from realtime.paths import digest
 from realtime.records import do_not_call
-from realtime.stores.port import Create, DocumentStore
+from realtime.stores.port import Create, DocumentStore, Write
 
 KEY = "Idempotency-Key"
 LONGEST_KEY = 255
@@ -102,12 +102,14 @@ class Outbound:
         key = request.headers.get(KEY) or secrets.token_hex(16)
         if len(key) > LONGEST_KEY or not key.isprintable():
             raise ApiError(422, f"{KEY} must be 1 to {LONGEST_KEY} printable characters.")
-        call = await self.call(body, org=principal.org, actor=principal.user, key=key)
+        wish, detail = intent_id(principal.org, key), {"flow": body.flow}
+        told = audit.entry(principal.org, principal.user, "call.place", wish, self.clock(), detail)
+        call = await self.call(body, org=principal.org, actor=principal.user, key=key, told=(told,))
         return JSONResponse({"call_id": call.call_id, "status": call.status.value}, 202)
 
-    async def call(self, body: CallBody, *, org: str, actor: str, key: str) -> Call:
-        """The call that this key stands for, placed if it is new. Raises ApiError for one that may not or could not be
-        placed; 503 and 429 pass: ask again with the same key."""
+    async def call(self, body: CallBody, *, org: str, actor: str, key: str, told: Sequence[Write] = ()) -> Call:
+        """The call that this key stands for, placed if it is new; then `told` is written, too. Raises ApiError for one
+        that may not or could not be placed; 503 and 429 pass: ask again with the same key."""
         twilio = self._twilio()
         wanted = self._intent(org, actor, key, body)
         intent = await self.intents.get(wanted.intent_id)
@@ -115,7 +117,7 @@ class Outbound:
         if intent is None:
             await self._permitted(org, body)
             try:
-                intent, fresh = await self.intents.begin(wanted, self.clock())
+                intent, fresh = await self.intents.begin(wanted, self.clock(), told)
             except TooManyToday as error:
                 fix = "Go on tomorrow, or raise CALLBOARD_MAX_OUTBOUND_PER_DAY if so many calls are meant."
                 raise ApiError(429, f"{error}.", code="daily_cap", fix=fix) from error

@@ -8,6 +8,7 @@ import pytest
 
 from media_gateway.auth import Principal
 from realtime import audit
+from realtime.call import Call
 from realtime.clock import utcnow
 from tests.media_gateway.harness import VIEWER, gateway
 
@@ -29,3 +30,14 @@ async def test_administrators_read_what_was_done_in_their_organisation(tmp_path:
         for wrong in ("limit=0", "limit=x", "limit=201", "cursor=" + "x" * 8_001):
             refused = await running.http.get(f"/api/v1/audit?{wrong}", headers=running.bearer(ADMIN))
             assert refused.status_code == 422
+
+
+async def test_whoever_takes_a_call_away_or_listens_to_it_is_in_it(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        core, ann = running.gateway.core, running.bearer(VIEWER)
+        await core.journal.open(Call(call_id="CA1"))
+        for form in ("json", "csv", "txt"):
+            assert (await running.http.get(f"/api/v1/calls/CA1/export?format={form}", headers=ann)).status_code == 200
+        assert (await running.http.get("/api/v1/calls/CA9/export", headers=ann)).status_code == 404
+        entries, _ = await audit.newest(core.store, "default")
+        assert [(one.actor, one.action, one.target) for one in entries] == [("ann", "call.export", "CA1")] * 3

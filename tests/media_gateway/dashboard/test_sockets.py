@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from media_gateway.auth import Principal
+from realtime import audit
 from realtime.call import Call, Status
 from realtime.clock import iso, utcnow
 from realtime.events import Draft, EventType, LiveType
@@ -266,6 +267,8 @@ async def test_listening_in(tmp_path: Path) -> None:
                     session.taps[0](1, b"\x21")
                     assert await ws.recv() == b"\x01\x21"
             await running.until(lambda: not session.taps)
+        told, _ = await audit.newest(running.gateway.core.store, "default")
+        assert [(one.action, one.target) for one in told] == [("call.listen", "CA1")]
 
 
 async def _no_subscriptions(running: Running) -> None:

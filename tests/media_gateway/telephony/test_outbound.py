@@ -20,6 +20,7 @@ from infra.simulators.twilio_api import ACCOUNT_SID, TwilioApi
 from media_gateway.auth import Principal
 from media_gateway.telephony import outbound, twilio_client
 from media_gateway.telephony.call_rules import NotCallable, callable_number
+from realtime import audit
 from realtime.call import Call, Status
 from realtime.clock import utcnow
 from realtime.events import Event, EventType
@@ -177,6 +178,8 @@ async def test_the_same_key_is_the_same_call(tmp_path: Path) -> None:
         other = await here.place("two")
         assert other.json()["call_id"] != answers[0].json()["call_id"]
         assert here.asked == 2
+        told, _ = await audit.newest(here.running.gateway.core.store, "default")
+        assert [one.action for one in told] == ["call.place"] * 2
 
 
 async def test_without_a_key_every_request_is_a_call(tmp_path: Path) -> None:
