@@ -86,7 +86,8 @@ class Chain:
     async def post(self, http: httpx2.AsyncClient, number: int) -> None:
         """One webhook, acknowledged."""
         name = f"conv_{number}"
-        body = json.dumps(transcription(name, f"CA{number:032d}")).encode()
+        # As the vendor tells of a call that we have placed: the user id is our call id.
+        body = json.dumps(transcription(name, f"CA{number:032d}", user_id=_call_id(number))).encode()
         self.sent[name] = began = time.perf_counter()
         answer = await http.post(self.url, content=body, headers={"ElevenLabs-Signature": sign(body)})
         if answer.status_code != 200:
@@ -101,6 +102,10 @@ class Chain:
         return {name: round(value, 1) for name, value in found.items()} | {
             "acknowledged_p50": round(answered[len(answered) // 2], 1)
         }
+
+
+def _call_id(number: int) -> str:
+    return f"EL_d{number}_20261120T100000000Z"
 
 
 def _function(source: Path, target: str, port: int) -> list[str]:
@@ -129,7 +134,7 @@ async def ours(folder: Path, shared: dict[str, str], webhooks: int) -> AsyncIter
         journal = Journal(store)
         for n in range(webhooks + WARM):
             call = Call(
-                call_id=f"EL_d{n}_20261120T100000000Z",
+                call_id=_call_id(n),
                 call_sid=f"CA{n:032d}",
                 conversation_id=f"conv_{n}",
                 hosted=True,
