@@ -258,7 +258,7 @@ async def test_a_vendor_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("fault", PLACED)
 async def test_a_phone_that_rings_all_the_same_is_found_and_rung_once(tmp_path: Path, fault: Fault) -> None:
-    async with desk(tmp_path) as here:
+    async with desk(tmp_path, place_s=1.0 if "hang" in fault else 20.0) as here:
         here.vendor.fault = fault
         answer = await here.place()
         assert answer.status_code == 200, answer.text
@@ -273,7 +273,7 @@ async def test_a_phone_that_rings_all_the_same_is_found_and_rung_once(tmp_path: 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.CUT])
 async def test_when_nobody_knows_it_is_not_placed_again(tmp_path: Path, fault: Fault) -> None:
-    async with desk(tmp_path) as here:
+    async with desk(tmp_path, place_s=1.0 if "hang" in fault else 20.0) as here:
         here.vendor.fault = fault
         for _ in range(2):
             answer = await here.place(key="order-1")
