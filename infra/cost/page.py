@@ -57,7 +57,14 @@ _ITEMS = [
     "The items of 1,000 minutes in a month:",
     "",
 ]
-_PRICES = ["", "## Prices", "", "`unchecked`: not read at its source; look there before you rely on it.", ""]
+_PRICES = [
+    "",
+    "## Prices",
+    "",
+    "`stored copy`: read on that day in an archived copy of the page, whose own date is not known. `unchecked`: not",
+    "read at its source. Look there before you rely on either.",
+    "",
+]
 
 
 def _assumed(given: Assumptions) -> list[str]:

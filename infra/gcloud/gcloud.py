@@ -35,6 +35,8 @@ _PASSING = re.compile(
     r"Max retries exceeded|Cannot find metric",
     re.IGNORECASE,
 )
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED", re.IGNORECASE)
+"""Said with "Max retries exceeded", and no retry helps."""
 _DENIED = re.compile(r"PERMISSION_DENIED|\b403\b|does not have permission|Permission '?\S+'? denied", re.IGNORECASE)
 
 
@@ -134,7 +136,7 @@ def understood(said: str, argv: Sequence[str]) -> str:
     """`exists`, `missing`, `passing`, `denied` or `refused`, from what gcloud wrote on standard error."""
     if "create" in argv and _EXISTS.search(said):
         return "exists"
-    if _PASSING.search(said):
+    if _PASSING.search(said) and not _UNTRUSTED.search(said):
         return "passing"
     if _DENIED.search(said):
         return "denied"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.gcloud import grants, release
-from infra.gcloud.gcloud import Gcloud, GcloudFailed
+from infra.gcloud.gcloud import Gcloud, GcloudFailed, understood
 from infra.gcloud.model import Command
 from infra.gcloud.observe import look_at_services
 from infra.gcloud.place import Place
@@ -201,6 +201,19 @@ def test_what_does_not_pass_is_told_with_its_remedy(here: Ground) -> None:
     with pytest.raises(GcloudFailed, match="it goes on where it stopped") as failed:
         gcloud.run(CREATE)
     assert failed.value.why == "passing"
+
+
+def test_what_gcloud_says_is_understood() -> None:
+    """Whether to try again hangs on it."""
+    said = {
+        "ERROR: (gcloud.x) RESOURCE_EXHAUSTED: Quota exceeded": "passing",
+        "ERROR: gcloud crashed (SSLError): Max retries exceeded (Caused by ... CERTIFICATE_VERIFY_FAILED)": "refused",
+        "ERROR: (gcloud.x) PERMISSION_DENIED: Permission 'run.services.get' denied": "denied",
+        "ERROR: (gcloud.x) Cannot find service [a]": "missing",
+        "ERROR: (gcloud.x) INVALID_ARGUMENT: no": "refused",
+    }
+    assert {text: understood(text, ("run", "services")) for text in said} == said
+    assert understood("already exists", ("secrets", "create", "a")) == "exists"
 
 
 def test_what_is_there_already_is_well(here: Ground) -> None:
