@@ -80,6 +80,7 @@ class Playout:
         self._clauses: dict[tuple[int, int], Sounding] = {}
         self._spans: deque[_Span] = deque()
         self._marked_ms = 0.0
+        self._sounded = 0
 
     @property
     def marks_heard(self) -> int:
@@ -112,6 +113,9 @@ class Playout:
         if entry is None or not mulaw:
             return []
         offset = len(entry.audio)
+        if not offset:
+            self._sounded += 1
+            entry.place = self._sounded
         entry.add(mulaw, timing)
         return [] if self.held else self._send(now, entry, offset)
 
@@ -201,7 +205,11 @@ class Playout:
         return not self.held and played and not self._head.marks
 
     def _of(self, reply: int) -> list[Sounding]:
-        return [entry for (of, _), entry in sorted(self._clauses.items()) if of == reply]
+        """As they are heard: a line that bridges a silence was asked for later than what it is heard before."""
+        return [entry for entry in self._in_order() if entry.reply == reply]
+
+    def _in_order(self) -> list[Sounding]:
+        return sorted(self._clauses.values(), key=lambda entry: (entry.reply, entry.place, entry.number))
 
     # --- interruption ---
 
@@ -223,7 +231,7 @@ class Playout:
             return []
         self.held = False
         sends: list[Send] = []
-        for _, entry in sorted(self._clauses.items()):
+        for entry in self._in_order():
             offset = entry.resume_byte()
             if offset < len(entry.audio):
                 sends += self._send(now, entry, offset)

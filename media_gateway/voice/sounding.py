@@ -102,6 +102,8 @@ class Sounding:
     done: bool = False
     heard_ms: float = 0.0
     safe_ms: float = 0.0
+    place: float = float("inf")
+    """Among the clauses that have sounded: they are heard in the order in which their sound came."""
     anchors: list[tuple[int, float]] = field(default_factory=lambda: [(0, 0.0)])
     """(characters of the spoken text, ms of the sound by which they were said), growing."""
     _from: int = 0

@@ -352,6 +352,24 @@ def test_whoever_calls_hears_something_at_once_whatever_is_slow() -> None:
     assert world.ear.heard[0][0] - BEGAN <= 0.15
 
 
+def test_the_history_has_the_first_word_first() -> None:
+    """The greeting is nobody's that was rendered before; the opener comes while the voice is asked for it."""
+
+    def unknown(world: World) -> None:
+        world.opener = "Hello!"
+        world.prerendered["Hello!"] = sound("Hello!")
+        del world.prerendered[GREETING]
+        world.troubles["voice"].set("slow", 1)
+
+    async def part(world: World) -> None:
+        assert await world.quiet()
+        first = (await replies(world))[0]
+        assert first["text"] == first["full_text"]
+        assert first["text"].startswith("Hello!")
+
+    play(part, unknown)
+
+
 def test_the_sockets_open_while_the_caller_is_looked_up() -> None:
     async def part(world: World) -> None:
         await asyncio.sleep(0.06)

@@ -252,6 +252,24 @@ def test_position_is_per_reply() -> None:
     assert playout.heard(460, 2).text == ""
 
 
+def test_what_was_heard_is_told_in_the_order_in_which_it_was_heard() -> None:
+    """The greeting was asked for, and its sound took its time: "Hello!" was asked for later and heard first. It goes on
+    so after a hold."""
+    playout = Playout()
+    playout.begin(0, 1, written("thanks for calling"))
+    playout.begin(0, 2, written("how can I help"))
+    playout.begin(0, 3, written("hello"))
+    playout.audio(0, 0, 3, sound(0, 3, 400))
+    playout.end(0, 3)
+    playout.audio(300, 0, 1, sound(0, 1, 1_000))
+    playout.end(0, 1)
+    assert playout.heard(900, 0).full_text == "hello thanks for calling how can I help"
+    assert playout.heard(900, 0).text.startswith("hello")
+    playout.hold(200)
+    sent = b"".join(item.mulaw for item in playout.resume(700) if isinstance(item, Media))
+    assert sent.endswith(sound(0, 1, 1_000)[-80:])
+
+
 class Ops:
     """Any use of the ledger, with what was sent counted beside it."""
 
