@@ -65,6 +65,8 @@ class Mouth:
         self.meter = TurnMeter(0)
         self.taps: list[Tap] = []
         self.muted = False
+        self.opener = ""
+        """Said before a greeting that is not at hand as sound; "": nothing is."""
         self._parts = parts
         self._voice = parts.engines.voice
         self._line = line
@@ -223,12 +225,18 @@ class Mouth:
         self.meter.reached("clause", self.now())
         if not self._asked and self.say_prerendered(text):
             return
+        self.say_something()
         number, spoken = self._next(text)
         self._asked[number] = spoken
         self.meter.characters += len(spoken)
         if self._speaking:
             self._speaking.say(self._turn, number, spoken)
             self._expect_sound()
+
+    def say_something(self) -> None:
+        """Whoever calls hears at once that somebody is there."""
+        if self.opener and self.unheard and not self.muted:
+            self.say_prerendered(self.opener, answer=False)
 
     def say_prerendered(self, text: str, *, answer: bool = True) -> bool:
         """Speak a line of the cache; False if it is not there. With `answer` False it only bridges the silence: the

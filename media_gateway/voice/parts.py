@@ -76,7 +76,8 @@ class Patience:
     lookup: float = 0.25
     """For the caller's record; then they are greeted as unknown."""
     opener: float = 0.1
-    """From the start of the stream to the first sound; then `Parts.opener` is said before the greeting."""
+    """From the start of the stream until it is known who calls; then `Parts.opener` is said. Before a greeting that is
+    not at hand as sound it is said at once."""
     open: float = 5.0
     """For an engine to open."""
     close: float = 2.0

@@ -192,6 +192,7 @@ class CallSession:
         self._open_engine(floor.mouth)
         self._open_engine(floor.ear)
         if self._parts.opener and not started.resumed:
+            floor.mouth.opener = self._parts.opener
             self._group.create_task(self._guard(self._say_something()), name="opener")
         customer = await self._look_up()
         hello = Started(
@@ -233,11 +234,10 @@ class CallSession:
             floor.end("lost")
 
     async def _say_something(self) -> None:
-        """A greeting that takes its time (a caller to be looked up, a name that nobody has said before) begins with
-        what is at hand: whoever calls hears at once that somebody is there."""
+        """A call whose greeting is not known yet (a caller to be looked up) begins with what is at hand."""
         await asyncio.sleep(self._parts.patience.opener)
-        if not self.floor.ending and self.floor.mouth.unheard:
-            self.floor.mouth.say_prerendered(self._parts.opener, answer=False)
+        if not self.floor.ending:
+            self.floor.mouth.say_something()
 
     async def _look_up(self) -> Mapping[str, object] | None:
         """The caller's record; a slow or failing store means that nobody knows who they are: the general flow."""
