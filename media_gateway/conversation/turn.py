@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 from media_gateway.conversation import speech
 from media_gateway.conversation.flow import Flow
@@ -97,12 +98,8 @@ class Turn:
         service = self.flow.service(self.slots.get("service_type", ""))
         day, clock = self.day(), self.clock()
         known = {
-            "shop": spec.shop.name,
-            "address": spec.shop.address,
-            "phone": spec.shop.phone or "",
+            **standing(self.flow),
             "first_name": first_name(self.state.customer),
-            "services": speech.listed([one.say for one in spec.services], "or"),
-            "hours": speech.say_week([self.flow.opens(day_) for day_ in range(7)]),
             "prices": prices(self.flow, service.key if service else None),
             "question": str(self.memory.get("question") or spec.talk.help),
             **facts(self.state.customer, today),
@@ -130,6 +127,24 @@ class Turn:
 
     def clock(self) -> time | None:
         return _iso(time.fromisoformat, self.slots.get("preferred_time"))
+
+
+_standing: WeakKeyDictionary[Flow, Mapping[str, str]] = WeakKeyDictionary()
+
+
+def standing(flow: Flow) -> Mapping[str, str]:
+    """What is the same in every call of a flow; put into words once."""
+    words = _standing.get(flow)
+    if words is None:
+        spec = flow.spec
+        words = _standing[flow] = {
+            "shop": spec.shop.name,
+            "address": spec.shop.address,
+            "phone": spec.shop.phone or "",
+            "services": speech.listed([one.say for one in spec.services], "or"),
+            "hours": speech.say_week([flow.opens(day) for day in range(7)]),
+        }
+    return words
 
 
 def facts(customer: Mapping[str, Any] | None, today: date) -> dict[str, str]:

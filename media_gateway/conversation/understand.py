@@ -43,15 +43,17 @@ class Ear:
         self._yes = _phrases_of(spec, "affirm")
         self._no = _phrases_of(spec, "deny")
         names = [(plain(word), service.key) for service in spec.services for word in (service.say, *service.synonyms)]
-        self._services = sorted(set(names), key=lambda pair: -len(pair[0]))
+        longest = sorted(set(names), key=lambda pair: -len(pair[0]))
+        self._services = [(words, re.compile(rf"\b{re.escape(words)}s?\b"), key) for words, key in longest]
 
     def hear(self, text: str, now: datetime, expect: Expect = None) -> Understood:
         """`now` is the shop's local time; `expect` is what was asked, for bare numbers."""
         said = plain(text)
+        row, simply = f" {_telling(said)} ", _COURTESY.sub("", said)
         service = self._service(said)
         return Understood(
             said=said,
-            intents=tuple(name for name, matcher in self._intents.items() if matcher.fits(said)),
+            intents=tuple(name for name, matcher in self._intents.items() if matcher.fits(said, row, simply)),
             yes=self._yes_or_no(said),
             service=service,
             when=understand(text, now, self._hours, expect),
@@ -60,8 +62,8 @@ class Ear:
     def _service(self, said: str) -> str | None:
         """The service named last among the longest names: "not the brakes, the oil change" is an oil change."""
         taken: list[tuple[int, int, str]] = []
-        for words, key in self._services:
-            for found in re.finditer(rf"\b{re.escape(words)}s?\b", said):
+        for words, pattern, key in self._services:
+            for found in pattern.finditer(said) if words in said else ():
                 if not any(start < found.end() and found.start() < end for start, end, _ in taken):
                     taken.append((found.start(), found.end(), key))
         wanted = [one for one in taken if not re.search(r"\b(?:not|no|instead of) (?:the |an? )?$", said[: one[0]])]
@@ -110,17 +112,18 @@ class _Matcher:
             self._whole = frozenset(examples)
         else:
             plenty = [one for one in examples if " " in _telling(one) or (_telling(one) and " " not in one)]
-            self._telling = tuple({_telling(one) for one in plenty})
-            self._literal = tuple(one for one in examples if one not in plenty and _telling(one))
+            self._telling = tuple({f" {_telling(one)} " for one in plenty})
+            self._literal = tuple(f" {one} " for one in examples if one not in plenty and _telling(one))
             self._whole = frozenset(example for example in examples if not _telling(example))
         self._patterns = tuple(re.compile(pattern) for pattern in intent.patterns)
 
-    def fits(self, said: str) -> bool:
-        row = f" {_telling(said)} "
+    def fits(self, said: str, row: str, simply: str) -> bool:
+        """`row`: the telling words of what was said, `simply`: what was said without courtesies."""
+        padded = f" {said} "
         return (
             said in self._whole
-            or _COURTESY.sub("", said) in self._whole
-            or any(f" {words} " in row for words in self._telling)
-            or any(f" {words} " in f" {said} " for words in self._literal)
+            or simply in self._whole
+            or any(words in row for words in self._telling)
+            or any(words in padded for words in self._literal)
             or any(pattern.search(said) for pattern in self._patterns)
         )
