@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     callboard_retention_days: Annotated[int, Field(ge=1)] = 30
     callboard_audio_bucket: str = ""
     """The bucket of Cloud Storage for the sound of calls and for news that no bus takes."""
+    callboard_record: bool = False
+    """Keep the sound of our own calls, unless their flow says otherwise; `dev` does unless told not to."""
 
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr = SecretStr("")

@@ -52,6 +52,7 @@ def with_dev_choices(given: Given) -> dict[str, str]:
         else ("elevenlabs" if "elevenlabs_api_key" in given else "embedded"),
         "callboard_store": "embedded",
         "callboard_bus": "embedded",
+        "callboard_record": "true",
     }
     return {**by_key, **given}
 

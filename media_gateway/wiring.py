@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,7 @@ from media_gateway.voice.ports import (
     Voice,
     Warmable,
 )
+from media_gateway.voice.recording import Recorder
 from media_gateway.voice.session import CallSession
 from media_gateway.voice.spoken_form import to_spoken
 from media_gateway.voice.telemetry import Nobody, Telemetry
@@ -72,6 +74,11 @@ class Desk:
     def approval(self) -> Collection[str]:
         """As the flow's file has it."""
         return self.flow.spec.approval
+
+    @property
+    def recorded(self) -> bool:
+        """As the flow's file has it."""
+        return self.flow.spec.record
 
     def begin(self) -> ConversationState:
         """The state before `Started`."""
@@ -122,6 +129,7 @@ async def build_sessions(core: Core) -> SessionFactory:
         opener=OPENER if settings.callboard_tts != "embedded" else "",  # that voice takes no time
         patience=Patience(longest=settings.callboard_max_call_minutes * 60.0),
         telemetry=SeenEngines(engines, core.seen, build_telemetry(core, engines)),
+        recorder=build_recorder(core),
     )
     lines = [*draft.lines, *greetings(desks)]
     parts = replace(draft, prerendered=await render(engines.voice, lines))
@@ -130,6 +138,20 @@ async def build_sessions(core: Core) -> SessionFactory:
         return CallSession(parts, started, line)
 
     return session
+
+
+def build_recorder(core: Core) -> Recorder | None:
+    """None where calls are not recorded, or there is no place for their sound."""
+    if not core.settings.callboard_record or core.blobs is None:
+        return None
+    return Recorder(
+        blobs=core.blobs,
+        journal=core.journal,
+        store=core.store,
+        clock=utcnow,
+        monotonic=time.monotonic,
+        noticed=core.notice,
+    )
 
 
 def build_telemetry(core: Core, engines: Engines) -> Telemetry:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from realtime import audit, parking
+from realtime import audit, parking, recording
 from realtime.blobs import Blobs
 from realtime.bus.port import BusMessage
 from realtime.call import Call
@@ -109,8 +109,17 @@ class Eraser:
         gone += await self._messages(call.org, "call_id", call.call_id)
         gone += await self._letters_naming((), call.aliases)
         gone += await self._file(_text(call.metadata.get("audio"), "name"))
+        gone += await self._recording(call.call_id)
         await self._forget_wish(call)
         return gone
+
+    async def _recording(self, call_id: str) -> Erased:
+        if self._blobs is None:
+            return Erased()
+        found = await asyncio.to_thread(recording.parts, self._blobs, call_id)
+        for part in found:
+            await asyncio.to_thread(self._blobs.delete, part.name)
+        return Erased(files=len(found))
 
     async def _calls_of(self, org: str, number: str) -> list[Call]:
         found: dict[str, Call] = {}

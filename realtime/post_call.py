@@ -2,7 +2,7 @@
 
     {summary, title, success, extracted: {name: value}, transcript: [{role: user|assistant, message, time_in_call_secs,
      interrupted, tool_calls: [{tool, arguments, result, ok}]}], duration_secs, cost: {usd, credits, tokens},
-     audio: {name?, bytes, ...} | null, source}
+     audio: {name?, bytes, ...} | {recorded: true, began, ms} | null, source}
 
 Null where there is nothing; `source` says who analysed it (null: nobody yet).
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from realtime.call import Call
+from realtime.recording import pointer
 
 _ROLES = {"agent": "assistant"}
 
@@ -38,9 +39,15 @@ def post_call(call: Call, record: Mapping[str, Any] | None) -> dict[str, Any] | 
             "credits": _number(about.get("cost")),
             "tokens": None if call.hosted else call.total_tokens,
         },
-        "audio": _object(call.metadata.get("audio")) or None,
+        "audio": _object(call.metadata.get("audio")) or _recorded(call),
         "source": source,
     }
+
+
+def _recorded(call: Call) -> dict[str, Any] | None:
+    """A call of our own whose sound was kept (`realtime.recording`)."""
+    found = pointer(call)
+    return {"recorded": True, **found} if found else None
 
 
 def _extracted(results: object) -> dict[str, Any]:

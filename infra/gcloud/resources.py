@@ -67,7 +67,7 @@ _TALKS = (
     *("CALLBOARD_LLM", "OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_MODEL_STANDIN", "OPENAI_REASONING_EFFORT"),
     *("CALLBOARD_TTS", "DEEPGRAM_VOICE", "ELEVENLABS_BASE_URL", "ELEVENLABS_VOICE_ID", "ELEVENLABS_MODEL"),
     *("ELEVENLABS_AGENT_ID", "ELEVENLABS_PHONE_NUMBER_ID", "NHTSA_BASE_URL", "ENABLE_WEBRTC_BROADCAST"),
-    *("ADMIN_USERNAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "LOG_LEVEL"),
+    *("ADMIN_USERNAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "LOG_LEVEL", "CALLBOARD_RECORD"),
 )
 """What may be said to the gateway in the environment of `up`; every other setting has its default or is worked out
 (a test holds this to the gateway's settings)."""
@@ -78,7 +78,7 @@ _DESK = ("admin-password", "elevenlabs-webhook-secret")
 _MEMORY = (("database", "roles/datastore.user"), ("topic:events", "roles/pubsub.publisher"))
 _FILES = ("bucket:files", "roles/storage.objectUser")
 _ERASES = (_FILES, ("subscription:dead", "roles/pubsub.subscriber"))
-"""Dashboards play the sound of calls; and whoever asks to be forgotten is forgotten in files and dead letters too."""
+"""Media instances record (CALLBOARD_RECORD), dashboards play the sound of calls; and whoever asks to be forgotten is forgotten in files and dead letters too."""
 
 
 def components(place: Place) -> tuple[Component, ...]:
@@ -110,7 +110,7 @@ def _gateway(*, split: bool) -> tuple[Component, ...]:
             public=True,
             ingress="all",
             secrets=_VOICE,
-            uses=_MEMORY,
+            uses=(*_MEMORY, _FILES),
             settings=_TALKS,
         ),
         Component(

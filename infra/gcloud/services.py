@@ -153,7 +153,6 @@ def _common(place: Place) -> dict[str, str]:
 
 def _for_gateway(place: Place, component: Component) -> dict[str, str]:
     desk = {} if component.role == "media" else {
-        "CALLBOARD_AUDIO_BUCKET": place.bucket("files"),
         "ELEVENLABS_WEBHOOK_URL": place.webhook_url,
         "ELEVENLABS_PERSONALIZE_URL": place.url("personalize"),
     }  # fmt: skip
@@ -165,6 +164,7 @@ def _for_gateway(place: Place, component: Component) -> dict[str, str]:
         "CALLBOARD_LLM": "openai",
         "CALLBOARD_TTS": "deepgram",
         "ADMIN_USERNAME": "admin",
+        "CALLBOARD_AUDIO_BUCKET": place.bucket("files"),
     }
 
 

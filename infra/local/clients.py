@@ -44,6 +44,12 @@ class Api:
         answer.raise_for_status()
         return answer.json()
 
+    async def file(self, path: str, **query: Any) -> bytes:
+        """The answer as it is."""
+        answer = await self._client.get(path, params=query)
+        answer.raise_for_status()
+        return answer.content
+
     async def post(self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON answer."""
         answer = await self._client.post(path, json=dict(body), headers=headers)

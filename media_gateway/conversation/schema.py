@@ -196,6 +196,8 @@ class FlowSpec(Part):
     greeting_facts: tuple[Line, ...] = ()
     """Said to a known caller; a line that lacks a fact is left out."""
     disclosure: Line
+    record: bool = True
+    """False: never keep the sound of these calls, whatever CALLBOARD_RECORD says."""
     callee: Callee | None = None
     voicemail: Line | None = None
     services: Annotated[tuple[Service, ...], Field(min_length=1)]

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from media_gateway.auth.model import Principal
 from media_gateway.dashboard.access import Guard
 from media_gateway.dashboard.heads import public_head
 from media_gateway.http_errors import ApiError
-from realtime import audit
+from realtime import audit, recording
 from realtime.blobs import Blobs, BlobsUnavailable
 from realtime.call import Call
 from realtime.clock import utcnow
@@ -86,6 +87,8 @@ class Export:
 
     async def _sound(self, call: Call) -> Response:
         name = audio_of(call)
+        if name is None and self.blobs is not None:
+            return await self._recording(call, self.blobs)
         if name is None or self.blobs is None:
             raise ApiError(404, "There is no sound of this call.", fix="Only calls whose sound was kept have one.")
         try:
@@ -96,6 +99,21 @@ class Export:
             raise ApiError(503, "The store of sounds does not answer.", fix="Try again in a minute.") from error
         kind, ending = ("audio/wav", "wav") if sound[:4] == b"RIFF" else ("audio/mpeg", "mp3")
         return Response(sound, media_type=kind, headers=_named(call, ending))
+
+    async def _recording(self, call: Call, blobs: Blobs) -> Response:
+        """Of a call of our own: mu-law in two channels, the caller and the assistant."""
+        try:
+            found = await asyncio.to_thread(recording.parts, blobs, call.call_id)
+        except BlobsUnavailable as error:
+            raise ApiError(503, "The store of sounds does not answer.", fix="Try again in a minute.") from error
+        if not found:
+            if recording.pointer(call) is not None:
+                raise ApiError(404, "The sound of this call is not kept any more.")
+            fix = "Calls are recorded where CALLBOARD_RECORD is true, unless their flow says no."
+            raise ApiError(404, "There is no sound of this call.", fix=fix)
+        headers = {**_named(call, "wav"), "Content-Length": str(recording.length(found))}
+        pieces = iterate_in_threadpool(recording.wav(found, blobs.get))
+        return StreamingResponse(pieces, media_type="audio/wav", headers=headers)
 
 
 async def record_in(journal: Journal, events: Sequence[Event]) -> Mapping[str, Any] | None:

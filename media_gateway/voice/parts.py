@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from media_gateway.conversation.model import ConversationState, Input, ListeningProfile, Started, Step
 from media_gateway.tools.port import ToolContext, ToolResult
 from media_gateway.voice.ports import Engines
+from media_gateway.voice.recording import Recorder
 from media_gateway.voice.sounding import Pace
 from media_gateway.voice.telemetry import Nobody, Telemetry
 from realtime.clock import Clock, utcnow
@@ -36,6 +37,10 @@ class Conversing(Protocol):
     @property
     def approval(self) -> Collection[str]:
         """Tools that a supervisor has to approve first."""
+
+    @property
+    def recorded(self) -> bool:
+        """May the sound of these calls be kept?"""
 
     def begin(self) -> ConversationState:
         """The state before `Started`."""
@@ -137,6 +142,8 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     patience: Patience = field(default_factory=Patience)
     telemetry: Telemetry = field(default_factory=Nobody)
+    recorder: Recorder | None = None
+    """None: the sound of calls is not kept."""
     paces: dict[str, Pace] = field(default_factory=dict)
     """How fast each voice speaks, as all calls have learned it."""
 

@@ -54,6 +54,9 @@ class CallSession:
         self.floor = Floor(parts, started.call_id, self._scribe, line, reopen=self._open_engine, telephone=telephone)
         self.floor.unreached = (started.variables or {}).get("handoff") not in (None, "ended")
         self._supervising = Supervising(parts, started.call_id, self.floor, self._scribe)
+        self._recording = parts.recorder.begin(started.call_id) if parts.recorder else None
+        if self._recording:
+            self.add_tap(self._recording.tap)
         self._group: asyncio.TaskGroup | None = None
         self._engine_tasks: set[asyncio.Task[None]] = set()
         self._term = 0
@@ -134,6 +137,8 @@ class CallSession:
             self.floor.timers.close()
             self._line.close()
             self.floor.mouth.taps.clear()
+            if self._recording:
+                self._recording.drop()
             self._supervising.close()
             await self._close_engines()
         self._parts.telemetry.ended(self.call_id, self.floor.ending or "lost")
@@ -154,6 +159,8 @@ class CallSession:
         try:
             async with asyncio.timeout(self._parts.patience.finish):
                 await asyncio.wait({opening})  # it may be in the middle of making the call ours
+                if self._recording:
+                    await self._recording.close()
                 if ending != "fenced" and self._term:
                     await self._rest()
                     await self._supervising.rest()
@@ -204,6 +211,8 @@ class CallSession:
         )
         manager = self._parts.choose(self._started.flow, hello)
         floor.ear.configure(manager.listening)
+        if self._recording:
+            self._recording.keep() if manager.recorded else self._recording.drop()
         before = await kept(self._parts, self.call_id, floor.fault) if started.resumed else None
         state = before.state if before else None
         floor.hello = hello

@@ -6,7 +6,7 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from realtime.blobs.port import BlobsUnavailable, check_name
+from realtime.blobs.port import BlobsUnavailable, check_name, check_stem
 
 SECONDS, ATTEMPT_SECONDS = 20.0, 10.0
 """For all attempts together, and for one."""
@@ -39,6 +39,17 @@ class CloudStorageBlobs:
         except LookupError:
             return
 
+    def names(self, stem: str) -> list[str]:
+        """See `Blobs`."""
+        check_stem(stem)
+        try:
+            found: list[str] = self._call(
+                lambda bucket, how: sorted(blob.name for blob in bucket.list_blobs(prefix=stem, **how))
+            )
+        except LookupError as error:
+            raise BlobsUnavailable(f"Cloud Storage: there is no bucket {self._name}") from error
+        return found
+
     def purge(self, before: datetime) -> int:
         """The bucket's lifecycle rule does it (`realtime.retention`)."""
         return 0
@@ -51,6 +62,10 @@ class CloudStorageBlobs:
             client.close()
 
     def _do(self, name: str, work: Any) -> Any:
+        check_name(name)
+        return self._call(lambda bucket, how: work(bucket.blob(name), how), name)
+
+    def _call(self, work: Any, name: str = "the bucket") -> Any:
         from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage.exceptions import InvalidResponse
@@ -59,7 +74,7 @@ class CloudStorageBlobs:
 
         try:
             how = {"timeout": ATTEMPT_SECONDS, "retry": DEFAULT_RETRY.with_timeout(SECONDS)}
-            return work(self._bucket().blob(check_name(name)), how)
+            return work(self._bucket(), how)
         except NotFound as error:
             raise LookupError(f"{name} is not there any more") from error
         except (GoogleAPICallError, RetryError, GoogleAuthError, InvalidResponse, RequestException) as error:

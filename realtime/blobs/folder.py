@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from realtime.blobs.port import BlobsUnavailable, check_name
+from realtime.blobs.port import BlobsUnavailable, check_name, check_stem
 
 
 class FolderBlobs:
@@ -48,6 +48,14 @@ class FolderBlobs:
             (self._folder / check_name(name)).unlink(missing_ok=True)
         except OSError as error:
             raise BlobsUnavailable(f"{name} cannot be deleted ({error.strerror})") from error
+
+    def names(self, stem: str) -> list[str]:
+        """See `Blobs`."""
+        kind, _, start = check_stem(stem).partition("/")
+        try:
+            return sorted(f"{kind}/{path.name}" for path in (self._folder / kind).glob(f"{start}*") if path.is_file())
+        except OSError as error:
+            raise BlobsUnavailable(f"{kind} cannot be listed ({error.strerror})") from error
 
     def purge(self, before: datetime) -> int:
         """See `Blobs`."""

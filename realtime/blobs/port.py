@@ -22,6 +22,16 @@ def blob_name(kind: str, key: str, suffix: str) -> str:
     return check_name(f"{kind}/{key if plain else digest(key)}.{suffix}")
 
 
+_STEM = re.compile(r"[a-z_]{1,32}/[A-Za-z0-9_-]{1,200}", re.ASCII)
+
+
+def check_stem(stem: str) -> str:
+    """`stem`, with which names of one kind begin. Raises ValueError for what is none."""
+    if not _STEM.fullmatch(stem):
+        raise ValueError(f"{stem!r} is not the beginning of a file's name")
+    return stem
+
+
 def check_name(name: str) -> str:
     """`name`. Raises ValueError for what is none: nothing leads out of the folder or the bucket."""
     if not _NAME.fullmatch(name):
@@ -40,6 +50,9 @@ class Blobs(Protocol):
 
     def delete(self, name: str) -> None:
         """No error if it is not there. Raises BlobsUnavailable."""
+
+    def names(self, stem: str) -> list[str]:
+        """The names that begin with `stem` (`{kind}/...`), in order. Raises BlobsUnavailable."""
 
     def purge(self, before: datetime) -> int:
         """Delete what was written before; how many. A bucket does it by its own lifecycle rule: 0."""

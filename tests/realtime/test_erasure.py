@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from functions.applier import Applier
-from realtime import audit, dead_letters, parts, retention
+from realtime import audit, dead_letters, parts, recording, retention
 from realtime.blobs import open_blobs
 from realtime.bus.envelope import encode, push_body
 from realtime.bus.port import BusMessage
@@ -50,6 +50,7 @@ async def lived(store: DocumentStore, folder: Path, call_id: str, phone: str, *,
     assert blobs is not None
     journal = Journal(store, clock=lambda: NOON)
     blobs.put(f"audio/{call_id}.mp3", SECRET.encode(), content_type="audio/mpeg")
+    blobs.put(recording.part_name(call_id, 0, 2), b"xx", content_type=recording.CONTENT_TYPE)
     metadata = {"audio": {"name": f"audio/{call_id}.mp3"}, "intent": f"wish-{call_id}"}
     call = Call(
         call_id=call_id, org=org, call_sid=f"CA-{call_id}", conversation_id=f"conv_{call_id}", caller_phone=phone,
@@ -77,7 +78,7 @@ def eraser(store: DocumentStore, folder: Path) -> Eraser:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("audio/*"))
+    return sorted(path.name for path in folder.glob("*/*"))
 
 
 async def left(store: DocumentStore, call_id: str) -> list[str]:
@@ -107,8 +108,8 @@ async def test_everything_of_a_call_goes_and_its_neighbour_stays(
         gone = await eraser(store, tmp_path).call(call, actor="ann", now=NOON)
         assert await left(store, "CA1") == []
         assert await left(store, "CA2") == before
-        assert (gone.calls, gone.messages, gone.letters, gone.news, gone.files) == (1, 1, 1, 2, 4)
-        assert files(tmp_path) == ["CA2.mp3"]
+        assert (gone.calls, gone.messages, gone.letters, gone.news, gone.files) == (1, 1, 1, 2, 5)
+        assert files(tmp_path) == ["CA2-000000000-0000002.ulaw", "CA2.mp3"]
         assert await do_not_call.listed(store, "default", PHONE)
         (entry,) = (await audit.newest(store, "default"))[0]
         assert (entry.actor, entry.action, entry.target) == ("ann", "call.erase", "CA1")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from media_gateway.dashboard.export import table
+from realtime import recording
 from realtime.call import Status
 from realtime.events import Draft, Event, EventType
 from tests.media_gateway.harness import Running, gateway
@@ -115,6 +116,30 @@ async def test_the_sound_of_a_call(tmp_path: Path) -> None:
         assert answer.headers["content-type"] == "audio/mpeg"
         (tmp_path / "data" / "files" / "audio" / "a.mp3").unlink()
         assert (await running.http.get(path, headers=running.bearer())).status_code == 404
+
+
+async def test_the_recording_of_a_call_is_put_together_from_its_parts(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        await over(running, "CA1", "hello")
+        http, blobs = running.http, running.gateway.core.blobs
+        assert blobs is not None
+        for start, data in ((0, b"aA" * 80), (160, b"cC" * 80), (200, b"dD" * 80)):  # a hole, and an overlap
+            blobs.put(recording.part_name("CA1", start, len(data)), data, content_type="audio/basic")
+        blobs.put(recording.part_name("CA12", 0, 2), b"zz", content_type="audio/basic")
+        told = {"metadata": {"recording": {"began": AT, "ms": 35}}}
+        await running.gateway.core.journal.append("CA1", (), change=told)
+        answer = await http.get("/api/v1/calls/CA1/export?format=wav", headers=running.bearer())
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
+        assert answer.headers["content-length"] == str(len(answer.content))
+        sound = answer.content[answer.content.index(b"data") + 8 :]
+        assert sound[0::2] == b"a" * 80 + b"\xff" * 80 + b"c" * 80 + b"d" * 40
+        assert sound[1::2] == b"A" * 80 + b"\xff" * 80 + b"C" * 80 + b"D" * 40
+        left = (await http.get("/api/v1/calls/CA1", headers=running.bearer())).json()["post_call"]
+        assert left["audio"] == {"recorded": True, "began": AT, "ms": 35}
+        for part in recording.parts(blobs, "CA1"):
+            blobs.delete(part.name)
+        answer = await http.get("/api/v1/calls/CA1/export?format=wav", headers=running.bearer())
+        assert (answer.status_code, "any more" in answer.text) == (404, True)
 
 
 def test_a_spreadsheet_is_given_no_formula() -> None:

@@ -207,6 +207,7 @@ class Manager:
     listening: ListeningProfile = field(default_factory=ListeningProfile)
     told: list[Input] = field(default_factory=list)
     approval: Collection[str] = ()
+    recorded: bool = True
 
     def begin(self) -> ConversationState:
         return ConversationState(flow=self.name)

@@ -82,6 +82,10 @@ def bucket() -> Iterator[Bucket]:
             name = self._name()
             if here.broken:
                 return self._answer(503)
+            if name.endswith("/o"):  # no name: the list of them
+                (prefix,) = parse_qs(urlsplit(self.path).query)["prefix"]
+                found = [{"name": one, "bucket": "b"} for one in sorted(here.objects) if one.startswith(prefix)]
+                return self._answer(200, json.dumps({"items": found}).encode(), Content_Type="application/json")
             if name not in here.objects:
                 return self._answer(404)
             data, kind = here.objects[name]

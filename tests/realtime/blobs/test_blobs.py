@@ -45,6 +45,16 @@ def test_what_is_written_is_read_until_it_is_deleted(blobs: Blobs, size: int) ->
         blobs.get("audio/conv_1-a.mp3")
 
 
+def test_names_by_how_they_begin(blobs: Blobs) -> None:
+    assert blobs.names("recording/CA1-") == []
+    for name in ("recording/CA1-b.ulaw", "recording/CA1-a.ulaw", "recording/CA12-a.ulaw", "audio/CA1-a.mp3"):
+        blobs.put(name, b"x", content_type="audio/basic")
+    assert blobs.names("recording/CA1-") == ["recording/CA1-a.ulaw", "recording/CA1-b.ulaw"]
+    for strange in ("", "recording", "recording/", "../x", "recording/*"):
+        with pytest.raises(ValueError, match="beginning"):
+            blobs.names(strange)
+
+
 @pytest.mark.parametrize(
     "name", ["", "audio", "/etc/passwd", "audio/../x.mp3", "audio/a/b.mp3", "../a.mp3", "audio/.mp3", "audio/a.mp3\n"]
 )
