@@ -20,6 +20,7 @@ users_app = typer.Typer(help="Who may log in.", no_args_is_help=True)
 keys_app = typer.Typer(help="API keys for machines.", no_args_is_help=True)
 Org = Annotated[str, typer.Option(help="The organisation.")]
 Role = Annotated[str, typer.Option(help="viewer, operator or admin.")]
+OneTime = Annotated[bool, typer.Option("--one-time", help="They choose another password when they first log in.")]
 ACTOR = "cli"
 
 
@@ -31,13 +32,17 @@ def list_users(org: Org = "default", as_json: Json = False) -> None:
 
 
 @users_app.command(name="add")
-def add_user(name: str, role: Role = "viewer", org: Org = "default", as_json: Json = False) -> None:
+def add_user(
+    name: str, role: Role = "viewer", org: Org = "default", one_time: OneTime = False, as_json: Json = False
+) -> None:
     """A new user; the password is asked for."""
     from realtime.accounts import model
 
     async def work(accounts: Any) -> Any:
         hashed = await _hashed()
-        return await accounts.add_user(name, org=org, role=model.role_name(role), password=hashed, actor=ACTOR)
+        return await accounts.add_user(
+            name, org=org, role=model.role_name(role), password=hashed, actor=ACTOR, one_time=one_time
+        )
 
     _tell([_with(work).shown()], ("name", "role"), as_json=as_json)
 
@@ -57,11 +62,11 @@ def enable_user(name: str, org: Org = "default", as_json: Json = False) -> None:
 
 
 @users_app.command(name="password")
-def set_password(name: str, org: Org = "default", as_json: Json = False) -> None:
+def set_password(name: str, org: Org = "default", one_time: OneTime = False, as_json: Json = False) -> None:
     """A new password, which is asked for; every token of the user ends."""
 
     async def work(accounts: Any) -> Any:
-        return await accounts.change_user(org, name, actor=ACTOR, password=await _hashed())
+        return await accounts.change_user(org, name, actor=ACTOR, password=await _hashed(), one_time=one_time)
 
     _tell([_with(work).shown()], ("name", "role", "changed_at"), as_json=as_json)
 

@@ -35,6 +35,10 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 
+class OneTime(AuthError):
+    """Who asks has yet to choose a password of their own."""
+
+
 class TooManyKeys(AuthError):
     """More keys than usual are asked for; wait a second."""
 
@@ -88,17 +92,18 @@ class Gate:
         self._keys: _Fresh[ApiKey] = _Fresh(monotonic)
         self._lookups = Bucket(UNKNOWN_RATE, UNKNOWN_BURST)
 
-    async def bearer(self, credential: str) -> Principal:
-        """Who shows this access token or API key. Raises AuthError, TooManyKeys, StoreUnavailable."""
+    async def bearer(self, credential: str, *, one_time: bool = False) -> Principal:
+        """Who shows this access token or API key. Raises AuthError, OneTime (unless `one_time` is let in),
+        TooManyKeys, StoreUnavailable."""
         if credential.startswith(KEY_PREFIX):
             return await self._by_key(credential)
-        return await self.check(self.tokens.verify_access(credential))
+        return await self.check(self.tokens.verify_access(credential), one_time=one_time)
 
     async def ticket(self, ticket: str, used: Claims) -> Principal:
         """Who shows this ticket, once. Raises AuthError, StoreUnavailable."""
         return await self.check(await self.tokens.redeem_ticket(ticket, used))
 
-    async def check(self, principal: Principal) -> Principal:
+    async def check(self, principal: Principal, *, one_time: bool = False) -> Principal:
         """The principal as it is now: its role and organisation are those of the store. Raises AuthError when it may
         not come in any more; StoreUnavailable."""
         kind, _, proof = (principal.proof or "").partition(":")
@@ -109,7 +114,9 @@ class Gate:
                 user = await self._fresh(self._users, principal.user, self._user)
             if user is None or not _vouches(user, proof):
                 raise AuthError("the token has been ended; log in again")
-            return replace(principal, org=user.org, role=user.role)
+            if user.one_time and not one_time:
+                raise OneTime("choose a password of your own first")
+            return replace(principal, org=user.org, role=user.role, one_time=user.one_time)
         if kind == "key":
             key = await self._fresh(self._keys, proof, self._key)
             if key is None or key.revoked_at is not None:

@@ -117,7 +117,8 @@ class Login:
         user = await self._accounts.user(username) if self._accounts else None
         if user is None or user.disabled:
             return None, None
-        return user.password, Principal(user.name, user.org, user.role, None, f"user:{user.stamp}")
+        proof = f"user:{user.stamp}"
+        return user.password, Principal(user.name, user.org, user.role, None, proof, user.one_time)
 
 
 class DemoLogin:

@@ -24,6 +24,9 @@ class Principal:
     """What must still hold for it to be let in (`auth.gate`): `user:{stamp}`, `key:{id}`, `env:{fingerprint}`. None for
     a token that we made for a machine of our own: its signature and its short life say all."""
 
+    one_time: bool = field(default=False, compare=False)
+    """Has come in with a password that is good for choosing another one (`auth.gate`)."""
+
     def may(self, role: Role) -> bool:
         """True if this principal holds `role` or a greater one."""
         return ROLES.index(self.role) >= ROLES.index(role)

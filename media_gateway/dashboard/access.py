@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from media_gateway.auth.doors import Doors
-from media_gateway.auth.gate import Gate, TooManyKeys
+from media_gateway.auth.gate import Gate, OneTime, TooManyKeys
 from media_gateway.auth.login import DemoLogin, Login, TooManyAttempts
 from media_gateway.auth.model import AuthError, Principal, Role
 from media_gateway.auth.tokens import ACCESS_TTL, TICKET_TTL
@@ -52,13 +52,16 @@ class Guard:
 
     gate: Gate
 
-    def __call__(self, handler: Guarded, role: Role = "viewer") -> Handler:
-        """401 without a valid token or key, 403 below `role`."""
+    def __call__(self, handler: Guarded, role: Role = "viewer", *, one_time: bool = False) -> Handler:
+        """401 without a valid token or key, 403 below `role`, and unless `one_time` with a one-time password."""
 
         @wraps(handler)
         async def guarded(request: Request) -> Response:
             try:
-                principal = await self.gate.bearer(_credential(request))
+                principal = await self.gate.bearer(_credential(request), one_time=one_time)
+            except OneTime as error:
+                fix = "POST /auth/password {current, new} answers with a token that opens the rest."
+                raise ApiError(403, f"{str(error).capitalize()}.", code="one_time_password", fix=fix) from error
             except TooManyKeys as error:
                 raise ApiError(429, str(error), headers={"Retry-After": "1"}) from error
             except AuthError as error:
@@ -138,10 +141,11 @@ class AccessRoutes:
             raise ApiError(403, "This page may not log in here.", code="bad_origin", fix="Open the dashboard itself.")
 
     def token(self, principal: Principal) -> Response:
-        """The answer that brings an access token."""
+        """The answer that brings an access token; `one_time` in it: for a password of one's own, and nothing more."""
         token = self.gate.tokens.access(principal)
         expires_in = int(ACCESS_TTL.total_seconds())
-        return _private({"access_token": token, "token_type": "bearer", "expires_in": expires_in})
+        body: dict[str, object] = {"access_token": token, "token_type": "bearer", "expires_in": expires_in}
+        return _private({**body, "one_time": True} if principal.one_time else body)
 
 
 def _private(body: dict[str, object]) -> Response:

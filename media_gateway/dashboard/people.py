@@ -27,12 +27,14 @@ class _NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     password: str
     role: Role = "viewer"
+    one_time: bool = False
 
 
 class _UserChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role | None = None
     disabled: bool | None = None
     password: str | None = None
+    one_time: bool = False
 
 
 class _NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,8 +59,8 @@ class People:
         """For the application."""
         guard, users, keys = self.access.guard, "/api/v1/users", "/api/v1/keys"
         return [
-            Route("/api/v1/me", guard(self.me), methods=["GET"]),
-            Route("/auth/password", guard(self.own_password), methods=["POST"], max_body_size=MAX_JSON),
+            Route("/api/v1/me", guard(self.me, one_time=True), methods=["GET"]),
+            Route("/auth/password", guard(self.own_password, one_time=True), methods=["POST"], max_body_size=MAX_JSON),
             Route(users, guard(self.users, "admin"), methods=["GET"]),
             Route(users, guard(self.add_user, "admin"), methods=["POST"], max_body_size=MAX_JSON),
             Route(f"{users}/{{name}}", guard(self.change_user, "admin"), methods=["PATCH"], max_body_size=MAX_JSON),
@@ -89,6 +91,8 @@ class People:
             raise ApiError(403, "That is not the current password.", fix="An administrator can set one.") from error
         except TimeoutError as error:
             raise ApiError(503, "Too many people log in at once.") from error
+        if given.new == given.current:
+            raise ApiError(422, "That is the password you have.", fix="Choose another one.")
         await self._change(principal.org, principal.user, actor=principal.user, password=await self._hash(given.new))
         user = await self.accounts.user(principal.user)
         if user is None:
@@ -105,7 +109,8 @@ class People:
         return _private({"users": found})
 
     async def add_user(self, request: Request, principal: Principal) -> Response:
-        """`{name, password, role}`: a new user of the organisation."""
+        """`{name, password, role, one_time?}`: a new user of the organisation; `one_time`: they choose another password
+        when they first log in."""
         given = await read_json(request, _NewUser)
         root = self.access.gate.bootstrap
         if root is not None and given.name.strip().lower() == root.username.lower():
@@ -113,7 +118,12 @@ class People:
         password = await self._hash(given.password)
         try:
             user = await self.accounts.add_user(
-                given.name, org=principal.org, role=given.role, password=password, actor=principal.user
+                given.name,
+                org=principal.org,
+                role=given.role,
+                password=password,
+                actor=principal.user,
+                one_time=given.one_time,
             )
         except Invalid as error:
             raise ApiError(422, str(error)) from error
@@ -123,16 +133,22 @@ class People:
         return _private(user.shown(), 201)
 
     async def change_user(self, request: Request, principal: Principal) -> Response:
-        """`{role, disabled, password}`, each optional: the user's tokens end."""
+        """`{role, disabled, password, one_time}`, each optional: the user's tokens end."""
         name = request.path_params["name"].strip().lower()
         given = await read_json(request, _UserChange)
         if name == principal.user:
             raise ApiError(409, "You cannot change yourself here.", fix="Use POST /auth/password.")
         hashed = await self._hash(given.password) if given.password is not None else None
-        if given == _UserChange():
+        if given.role is None and given.disabled is None and given.password is None:
             raise ApiError(422, "Say what is to change: role, disabled or password.")
         user = await self._change(
-            principal.org, name, actor=principal.user, role=given.role, disabled=given.disabled, password=hashed
+            principal.org,
+            name,
+            actor=principal.user,
+            role=given.role,
+            disabled=given.disabled,
+            password=hashed,
+            one_time=given.one_time,
         )
         return _private(user)
 

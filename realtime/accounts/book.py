@@ -59,8 +59,10 @@ class Accounts:
         """Of one organisation, by name."""
         return sorted((User.from_dict(doc.data) for doc in await self._of("users", org)), key=lambda user: user.name)
 
-    async def add_user(self, name: str, *, org: str, role: Role, password: str, actor: str) -> User:
-        """`password` is its hash. Raises Invalid, Taken."""
+    async def add_user(
+        self, name: str, *, org: str, role: Role, password: str, actor: str, one_time: bool = False
+    ) -> User:
+        """`password` is its hash; `one_time`: it has to be changed first. Raises Invalid, Taken."""
         now = self._clock()
         user = User(
             name=user_name(name),
@@ -68,6 +70,7 @@ class Accounts:
             role=role,
             password=password,
             stamp=secrets.token_hex(8),
+            one_time=one_time,
             created_at=iso(now),
             changed_at=iso(now),
         )
@@ -87,14 +90,18 @@ class Accounts:
         role: Role | None = None,
         disabled: bool | None = None,
         password: str | None = None,
+        one_time: bool = False,
     ) -> User:
-        """Set what is given; the user's tokens end. Raises NoAccount; Conflict when another change was faster."""
+        """Set what is given (`one_time` goes with a password); the user's tokens end. Raises NoAccount; Conflict when
+        another change was faster."""
         doc, user = await self._user_of(org, name)
         values = {"role": role, "disabled": disabled, "password": password}
         change: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        if password is not None:
+            change["one_time"] = one_time
         now = self._clock()
         after = replace(user, **change, stamp=secrets.token_hex(8), changed_at=iso(now))
-        told = {name: value for name, value in change.items() if name != "password"}
+        told = {name: value for name, value in change.items() if name not in ("password", "one_time")}
         line = audit.entry(org, actor, "user.change", user.name, now, {**told, "password": "password" in change})
         await self._store.commit([Put(doc.path, after.to_dict(), doc.version), line])
         return after

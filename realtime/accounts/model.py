@@ -35,6 +35,8 @@ class User:
     password: str
     stamp: str
     disabled: bool = False
+    one_time: bool = False
+    """The password was given by somebody else: it is good for choosing another one, and for nothing more."""
     created_at: str = ""
     changed_at: str = ""
 

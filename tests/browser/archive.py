@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from realtime import recording
 
 SUMMARY = "The caller wanted an oil change on Saturday at two and was given that time."
 SOUND = (
@@ -24,6 +27,20 @@ _KINDS = (
     ("abandoned", "completed", "Left while asked for a day", "The caller hung up when asked which day suits."),
     ("no_answer", "no_answer", "Nobody answered", "Nobody answered."),
 )
+
+
+def recording_of(lines: Sequence[tuple[int, float, float]]) -> bytes:
+    """A WAV as the gateway makes it: on a side, from and to these seconds, somebody speaks (in tones that swell)."""
+    sound = bytearray(b"\xff" * 2 * 8_000 * 12)
+    for side, start, end in lines:
+        for at in range(int(start * 8_000), int(end * 8_000)):
+            loud = 5 * abs(math.sin(at / 900)) * abs(math.sin(at / 5_100 + side)) + 0.2
+            sound[2 * at + side] = (0x80 if at // 18 % 2 else 0) | (0x7F - min(0x6F, int(loud * 20)))
+    part = recording.Part(0, len(sound), "x")
+    return b"".join(recording.wav([part], lambda _: bytes(sound)))
+
+
+RECORDING = recording_of([(1, 0.4, 2.8), (0, 3.6, 5.1), (1, 5.9, 8.6), (0, 9.2, 10.4), (1, 10.7, 12.0)])
 
 
 class Archive:
@@ -103,6 +120,8 @@ class Archive:
             ],
             "audio": {"name": "audio/a.wav", "bytes": 412_000}, "source": "openai",
         }  # fmt: skip
+        if head is self.heads[0]:
+            post["audio"] = {"recorded": True, "began": head["started_at"], "ms": len(RECORDING) // 16}
         return JSONResponse({**head, "post_call": post})
 
     async def _export(self, request: Request) -> Response:
@@ -110,7 +129,8 @@ class Archive:
             return refused(401, "No token.")
         wanted = request.query_params["format"]
         name = {"Content-Disposition": f'attachment; filename="{request.path_params["call_id"]}.{wanted}"'}
-        body = SOUND if wanted == "wav" else f"as {wanted}".encode()
+        own = any(head["call_id"] == request.path_params["call_id"] for head in self.heads[:1])
+        body = (RECORDING if own else SOUND) if wanted == "wav" else f"as {wanted}".encode()
         return Response(body, media_type="audio/wav" if wanted == "wav" else "text/plain", headers=name)
 
     async def _erase(self, request: Request) -> Response:

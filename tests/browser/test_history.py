@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.archive import SOUND
+from tests.browser.archive import RECORDING
 from tests.browser.page import Dashboard
 from tests.browser.stub import CODE, Stub, token
 
@@ -59,14 +59,22 @@ def test_a_call_is_read_and_saved(dashboard: Dashboard, stub: Stub) -> None:
         with page.expect_download() as saved:
             page.get_by_role("button", name=name, exact=True).click()
         assert saved.value.suggested_filename == f"{stub.archive.heads[0]['call_id']}.{ending}"
-        assert saved.value.path().read_bytes() == (SOUND if ending == "wav" else f"as {ending}".encode())
+        assert saved.value.path().read_bytes() == (RECORDING if ending == "wav" else f"as {ending}".encode())
     page.get_by_role("button", name="Delete").press("Enter")  # it is there to say why it may not be used
     expect(page.get_by_role("alert")).to_have_text("Deleting a call needs the role admin.")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("canvas.waveform")).to_be_visible()
+    expect(page.locator("audio")).to_be_visible()
+    page.get_by_role("button", name="Hear it from").last.click()
+    expect(page.locator("audio")).to_have_js_property("paused", False)
+    assert page.locator("audio").evaluate("audio => audio.currentTime") >= 4
+    page.locator("canvas.waveform").click(position={"x": 5, "y": 20})
+    assert page.locator("audio").evaluate("audio => audio.currentTime") < 2
+    page.locator(".others a").first.click()
+    expect(page.locator("audio, canvas.waveform")).to_have_count(0)
+    expect(page.get_by_role("button", name="Hear it from")).to_have_count(0)
     page.get_by_role("button", name="Play the call").click()
     expect(page.locator("audio")).to_be_visible()
-    page.locator(".others a").first.click()
-    expect(page.locator("audio")).to_have_count(0)
     page.goto(f"{stub.address}/#/history/CAnone")
     dashboard.expected = (REFUSED,)
     expect(page.get_by_role("heading", name="There is no such call")).to_be_visible()

@@ -17,7 +17,8 @@ export const token = signal(sessionStorage.getItem(KEY));
 /** Why the login is shown, when there is more to say than "sign in". */
 export const loginNotice = signal("");
 
-/** @typedef {{user: string, role: "viewer" | "operator" | "admin", expires: number}} Me `expires`: ms since epoch */
+/** @typedef {{user: string, role: "viewer" | "operator" | "admin", expires: number, kept: boolean}} Me `expires`: ms
+ * since epoch; `kept`: a user of the store, who has a password to change */
 
 /** Who is signed in, as the token says; the server decides by itself. Null when nobody is. */
 export const me = computed(() => (token.value ? readToken(token.value) : null));
@@ -27,9 +28,9 @@ function readToken(text) {
   try {
     const body = text.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(body), (char) => char.charCodeAt(0))));
-    return { user: String(claims.sub ?? ""), role: claims.role ?? "viewer", expires: Number(claims.exp ?? 0) * 1000 };
+    return { user: String(claims.sub ?? ""), role: claims.role ?? "viewer", expires: Number(claims.exp ?? 0) * 1000, kept: String(claims.prf ?? "").startsWith("user:") };
   } catch {
-    return { user: "", role: "viewer", expires: 0 };
+    return { user: "", role: "viewer", expires: 0, kept: false };
   }
 }
 
@@ -76,9 +77,24 @@ export async function request(path, { method = "GET", body, anonymous = false, h
   throw new ApiError(response.status, error.message ?? `The server answered ${response.status}.`, error.fix ?? "");
 }
 
-/** @param {string} username @param {string} password */
+/**
+ * @param {string} username @param {string} password
+ * @returns {Promise<string>} "" when signed in; else a token that is good for choosing a password, and for nothing more
+ */
 export async function login(username, password) {
   const answer = await request("/auth/login", { method: "POST", body: { username, password }, anonymous: true });
+  if (answer.one_time) return answer.access_token;
+  setToken(answer.access_token);
+  return "";
+}
+
+/**
+ * One's own password. Every other session of this user ends, this one goes on.
+ * @param {string} current @param {string} chosen @param {string} [bearer] another token than that of the session
+ */
+export async function changePassword(current, chosen, bearer = token.value ?? "") {
+  const headers = { authorization: `Bearer ${bearer}` };
+  const answer = await request("/auth/password", { method: "POST", body: { current, new: chosen }, headers, anonymous: true });
   setToken(answer.access_token);
 }
 

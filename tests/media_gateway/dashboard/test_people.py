@@ -69,6 +69,33 @@ async def test_a_user_from_the_first_day_to_the_last(tmp_path: Path) -> None:
         assert PASSWORD not in str(told)
 
 
+async def test_a_one_time_password_is_good_for_choosing_another_and_for_nothing_more(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        http = running.http
+        assert (await add(running, "ann", "operator", one_time=True)).json()["one_time"] is True
+        answer = await http.post("/auth/login", json={"username": "ann", "password": PASSWORD})
+        assert answer.json()["one_time"] is True
+        token = answer.json()["access_token"]
+        ann = {"Authorization": f"Bearer {token}"}
+        assert (await http.get("/api/v1/me", headers=ann)).status_code == 200
+        for method, path in (("GET", "/api/v1/calls"), ("POST", "/ws-ticket"), ("GET", "/api/v1/about")):
+            refused = await http.request(method, path, headers=ann)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "one_time_password")
+        with pytest.raises(InvalidStatus):
+            await running.socket(f"/ws/events?token={token}")
+        same = await http.post("/auth/password", json={"current": PASSWORD, "new": PASSWORD}, headers=ann)
+        assert same.status_code == 422
+        own = {"current": PASSWORD, "new": "another horse battery"}
+        chosen = await http.post("/auth/password", json=own, headers=ann)
+        assert chosen.status_code == 200
+        assert "one_time" not in chosen.json()
+        fresh = {"Authorization": f"Bearer {chosen.json()['access_token']}"}
+        assert (await http.get("/api/v1/calls", headers=fresh)).status_code == 200
+        again = {"password": PASSWORD, "one_time": True}
+        await http.patch("/api/v1/users/ann", json=again, headers=running.bearer(ADMIN))
+        assert (await http.get("/api/v1/calls", headers=await entered(running, "ann"))).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { html } from "../html.js";
 import { Dialog } from "./dialog.js";
 import { icons } from "./icons.js";
+import { isKept } from "./player.js";
 import { wordsOf } from "./resource.js";
 import { may, request } from "../api.js";
 import { fetchFile, save } from "../files.js";
@@ -34,7 +35,7 @@ export function Export({ id, audio }) {
     }
   };
   const sound = /mpeg/.test(audio?.content_type ?? "") ? "MP3" : "WAV";
-  const all = audio?.name ? [...FORMATS, ["wav", sound, "the sound"]] : FORMATS;
+  const all = isKept(audio) ? [...FORMATS, ["wav", sound, "the sound"]] : FORMATS;
   return html`
     <div class="export" role="group" aria-label="Save this call as">
       ${all.map(([format, name, what]) => html`<button key=${format} class="button small-button" type="button" disabled=${busy !== ""}

@@ -9,6 +9,7 @@ import { mute } from "../audio.js";
 import { pages } from "../pages.js";
 import { address, route } from "../router.js";
 import { askAgain } from "./login.js";
+import { PasswordDialog } from "./password.js";
 
 const THEME = "callboard.theme";
 const WARN_MS = 10 * 60 * 1000; // so long before the session ends the page offers to go on
@@ -25,6 +26,18 @@ function ThemeButton() {
   };
   return html`<button class="button icon-only" type="button" onClick=${change} aria-label=${`Use the ${other} theme`}
     title=${`Use the ${other} theme`}>${theme === "dark" ? icons.sun() : icons.moon()}</button>`;
+}
+
+/** For users of the store: others have their password in the environment. */
+function PasswordButton() {
+  const [asking, setAsking] = useState(false);
+  const [changed, setChanged] = useState(false);
+  if (!me.value?.kept) return null;
+  return html`
+    <button class="button icon-only" type="button" onClick=${() => setAsking(true)} aria-label="Change your password" title="Change your password">
+      ${icons.key()}</button>
+    <span class="hidden" role="status">${changed ? "Your password is changed." : ""}</span>
+    ${asking && html`<${PasswordDialog} onClose=${() => setAsking(false)} onDone=${() => setChanged(true)} />`}`;
 }
 
 function leave() {
@@ -53,6 +66,7 @@ export function Header() {
       <${Navigation} />
       <p class=${`link-state ${phase}`} role="status"><span class="dot" aria-hidden="true"></span>${words}</p>
       <${ThemeButton} />
+      <${PasswordButton} />
       <button class="button icon-only" type="button" onClick=${leave} aria-label=${who} title=${who}>
         ${icons.leave()}</button>
     </header>`;

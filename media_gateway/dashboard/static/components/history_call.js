@@ -1,5 +1,5 @@
 // A call that is over, opened: what was said, what came of it, as a file, and for administrators its end.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { Player } from "./player.js";
@@ -69,6 +69,7 @@ function Opened({ call, post, query }) {
   const back = withQuery(address("history"), Object.fromEntries(query));
   const running = isRunning(call);
   const shown = withRecord(call, post);
+  const heard = /** @type {{current: ((ts: string) => void) | null}} */ (useRef(null));
   return html`
     <main class="call history-call" aria-labelledby="history-title">
       <header class="call-head">
@@ -85,8 +86,9 @@ function Opened({ call, post, query }) {
       </header>
       <div class="call-body">
         <div class="talk-column">
-          <${Player} id=${call.id} audio=${post?.audio ?? null} />
-          <${Transcript} call=${shown} waiting=${call.loaded ? "Nothing was said in this call." : "Loading what was said …"} />
+          <${Player} id=${call.id} audio=${post?.audio ?? null} heard=${heard} />
+          <${Transcript} call=${shown} hear=${post?.audio?.recorded ? (/** @type {string} */ ts) => heard.current?.(ts) : null}
+            waiting=${call.loaded ? "Nothing was said in this call." : "Loading what was said …"} />
         </div>
         <aside class="side" tabindex="0" aria-label="Details of the call">
           <${Analysis} call=${call} post=${post} />

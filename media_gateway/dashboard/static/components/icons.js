@@ -30,6 +30,8 @@ export const icons = {
   search: () => icon(html`<circle cx="11" cy="11" r="6.5" /><path d="M16 16l4.5 4.5" />`),
   person: () => icon(html`<circle cx="12" cy="8" r="4" /><path d="M4.5 20a7.5 7.5 0 0 1 15 0" />`),
   tool: () => icon(html`<circle cx="12" cy="12" r="3" /><path d="M12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.2 2.2M16.2 16.2l2.2 2.2M5.6 18.4l2.2-2.2M16.2 7.8l2.2-2.2" />`),
+  key: () => icon(html`<circle cx="8" cy="15.500" r="4.500" /><path d="M11.500 12.500L20 4M16 8l3 3" />`),
+  play: () => icon(html`<path d="M7 4.500l12 7.500-12 7.500z" />`),
   down: () => icon(html`<path d="M12 5v14M6 13l6 6 6-6" />`),
   leave: () => icon(html`<path d="M14 4h-8v16h8M10 12h11M17 8l4 4-4 4" />`),
 };

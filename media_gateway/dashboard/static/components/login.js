@@ -1,31 +1,54 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { html } from "../html.js";
-import { login, loginNotice, me } from "../api.js";
+import { changePassword, login, loginNotice, me } from "../api.js";
+import { Chosen, fault } from "./password.js";
 
 /** Shows the login over the page, so that a session goes on without leaving it. */
 export const askAgain = signal(false);
 
-/** Name and password. @param {{onDone: () => void, user?: string}} props */
+/**
+ * Name and password; when that was given by an administrator, one's own.
+ * @param {{onDone: () => void, user?: string}} props
+ */
 function Credentials({ onDone, user = "" }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
+  const [first, setFirst] = useState(/** @type {{bearer: string, given: string} | null} */ (null));
 
   /** @param {SubmitEvent} event */
   async function submit(event) {
     event.preventDefault();
     const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
+    const wrong = first ? fault(first.given, String(form.get("chosen")), String(form.get("again"))) : "";
+    setError(wrong);
+    if (wrong) return;
     setBusy(true);
-    setError("");
     try {
-      await login(String(form.get("username")), String(form.get("password")));
-      onDone();
+      if (first) {
+        await changePassword(first.given, String(form.get("chosen")), first.bearer);
+        return onDone();
+      }
+      const given = String(form.get("password"));
+      const bearer = await login(String(form.get("username")), given);
+      if (!bearer) return onDone();
+      setFirst({ bearer, given });
+      setBusy(false);
     } catch (problem) {
       setError(problem instanceof Error ? problem.message : String(problem));
       setBusy(false);
     }
   }
 
+  if (first) {
+    return html`
+      <form class="credentials" onSubmit=${submit} aria-label="Choose a password">
+        <p class="notice" role="status">That password was for the first time. Choose one that only you know.</p>
+        <${Chosen} focus />
+        ${error && html`<p class="error" role="alert">${error}</p>`}
+        <button class="button primary" type="submit" disabled=${busy}>${busy ? "Signing in …" : "Choose it and sign in"}</button>
+      </form>`;
+  }
   return html`
     <form class="credentials" onSubmit=${submit}>
       <label>Name<input name="username" autocomplete="username" required autofocus=${!user} defaultValue=${user} /></label>

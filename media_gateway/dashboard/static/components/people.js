@@ -47,17 +47,19 @@ const Once = ({ what, text, onDone }) => html`
     <${Copied} text=${text} what=${what} />
     <div><button class="button small-button" type="button" onClick=${onDone}>I have it</button></div></div>`;
 
-/** @param {{user: any, busy: boolean, change: (body: any) => void, remove: () => void}} props */
-function User({ user, busy, change, remove }) {
+/** @param {{user: any, busy: boolean, change: (body: any) => void, reset: () => void, remove: () => void}} props */
+function User({ user, busy, change, reset, remove }) {
   const fixed = user.source === "environment" ? "from the environment" : user.name === me.value?.user ? "you" : "";
   return html`
     <li class="person">
       <p class="line-name">${user.name}${user.disabled && html`<span class="tag link-wrong">disabled</span>`}
+        ${user.one_time && html`<span class="tag link-off">has not chosen a password yet</span>`}
         ${fixed && html`<span class="quiet small">${title(user.role)}, ${fixed}</span>`}</p>
       ${!fixed && html`<div class="line-buttons">
         <select aria-label=${`Role of ${user.name}`} disabled=${busy} value=${user.role}
           onChange=${(/** @type {any} */ event) => change({ role: event.target.value })}>
           ${ROLES.map((role) => html`<option key=${role} value=${role} selected=${role === user.role}>${title(role)}</option>`)}</select>
+        <button class="button small-button" type="button" disabled=${busy} aria-label=${`New password for ${user.name}`} onClick=${reset}>New password</button>
         <button class="button small-button" type="button" disabled=${busy} aria-label=${`${user.disabled ? "Enable" : "Disable"} ${user.name}`}
           onClick=${() => change({ disabled: !user.disabled })}>${user.disabled ? "Enable" : "Disable"}</button>
         <button class="button small-button danger-text" type="button" disabled=${busy} aria-label=${`Remove ${user.name}`} onClick=${remove}>Remove</button>
@@ -73,13 +75,17 @@ export function Users({ told }) {
   const [leaving, setLeaving] = useState("");
   /** @param {string} name */
   const path = (name) => `/api/v1/users/${encodeURIComponent(name)}`;
+  async function reset(/** @type {string} */ name) {
+    const text = password();
+    if (await deed(path(name), { method: "PATCH", body: { password: text, one_time: true } })) setOnce({ name, text });
+  }
   /** @param {SubmitEvent} event */
   async function add(event) {
     event.preventDefault();
     const place = /** @type {HTMLFormElement} */ (event.target);
     const form = new FormData(place);
     const text = password();
-    const made = await deed("/api/v1/users", { method: "POST", body: { name: form.get("name"), role: form.get("role"), password: text } });
+    const made = await deed("/api/v1/users", { method: "POST", body: { name: form.get("name"), role: form.get("role"), password: text, one_time: true } });
     if (!made) return;
     setOnce({ name: made.name, text });
     place.reset();
@@ -89,7 +95,7 @@ export function Users({ told }) {
       <div class="card-head"><h2 id="users-title">Users</h2></div>
       <${Loaded} of=${found}>${() => html`
         <ul class="lines">${found.value.users.map((/** @type {any} */ user) => html`
-          <${User} key=${user.name} user=${user} busy=${busy} remove=${() => setLeaving(user.name)}
+          <${User} key=${user.name} user=${user} busy=${busy} remove=${() => setLeaving(user.name)} reset=${() => reset(user.name)}
             change=${(/** @type {any} */ body) => deed(path(user.name), { method: "PATCH", body })} />`)}</ul>`}</${Loaded}>
       <form class="form-row" onSubmit=${add} aria-label="Add a user">
         <label>Name<input name="name" required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck=${false} /></label>
@@ -97,7 +103,7 @@ export function Users({ told }) {
         <button class="button primary" type="submit" disabled=${busy}>Add user</button>
       </form>
       ${error && html`<p class="error" role="alert">${error}</p>`}
-      ${once && html`<${Once} what=${`The password of ${once.name}.`} text=${once.text} onDone=${() => setOnce(null)} />`}
+      ${once && html`<${Once} what=${`The password of ${once.name}, for the first time: they choose their own then.`} text=${once.text} onDone=${() => setOnce(null)} />`}
       ${leaving && html`
         <${Dialog} title=${`Remove ${leaving}?`} confirm="Remove" danger busy=${busy} onClose=${() => setLeaving("")}
           onConfirm=${async () => (await deed(path(leaving), { method: "DELETE" }), setLeaving(""))}>

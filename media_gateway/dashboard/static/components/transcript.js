@@ -6,12 +6,13 @@ import { stamp, toolWords } from "../words.js";
 
 const NEAR_END_PX = 80;
 
-/** @param {{item: Bubble}} props */
-function Said({ item }) {
+/** @param {{item: Bubble, hear: ((ts: string) => void) | null}} props */
+function Said({ item, hear }) {
   const speaker = { user: "Caller", assistant: "Assistant", supervisor: "Supervisor" }[item.kind];
   return html`
     <div class=${`bubble ${item.kind}`}>
-      <p class="by">${speaker} <time datetime=${item.ts}>${stamp(item.ts)}</time></p>
+      <p class="by">${speaker} <time datetime=${item.ts}>${stamp(item.ts)}</time>
+        ${hear && html`<button class="hear" type="button" aria-label=${`Hear it from ${stamp(item.ts)}`} title="Hear it from here" onClick=${() => hear(item.ts)}>${icons.play()}</button>`}</p>
       <p class="words">${item.text}${item.cut && html`<del><span class="hidden">, interrupted before: </span>${item.cut}</del>`}</p>
       ${item.cut && html`<p class="cut-note" aria-hidden="true">interrupted: the struck-out words were never heard</p>`}
     </div>`;
@@ -38,11 +39,11 @@ function Tool({ item }) {
 /** @param {{item: NoteItem}} props */
 const Note = ({ item }) => html`<p class=${`note ${item.tone}`}>${item.text}</p>`;
 
-/** @param {Item} item */
-function draw(item) {
+/** @param {Item} item @param {((ts: string) => void) | null} hear */
+function draw(item, hear) {
   if (item.kind === "tool") return html`<${Tool} key=${item.key} item=${item} />`;
   if (item.kind === "note") return html`<${Note} key=${item.key} item=${item} />`;
-  return html`<${Said} key=${item.key} item=${item} />`;
+  return html`<${Said} key=${item.key} item=${item} hear=${hear} />`;
 }
 
 /** What is being said now; outside the log, so that a screen reader hears whole lines only. @param {{call: CallView}} props */
@@ -63,9 +64,10 @@ const LONGEST = 400;
 /**
  * Follows the end while the reader is at the end; never pulls away from what is being read. Of a long call a window is
  * drawn, which grows upwards as the reader goes there.
- * @param {{call: CallView, waiting: string, thinking?: boolean}} props
+ * @param {{call: CallView, waiting: string, thinking?: boolean, hear?: ((ts: string) => void) | null}} props `hear`: play
+ *   the call's sound from this moment
  */
-export function Transcript({ call, waiting, thinking = false }) {
+export function Transcript({ call, waiting, thinking = false, hear = null }) {
   const box = /** @type {{current: HTMLDivElement | null}} */ (useRef(null));
   const following = useRef(true);
   const [behind, setBehind] = useState(false);
@@ -124,7 +126,7 @@ export function Transcript({ call, waiting, thinking = false }) {
         ${silent && html`<p class="silent quiet">${waiting}</p>`}
         ${from > 0 && html`<button class="button small-button earlier" type="button" onClick=${earlier}>
           Show earlier (${from} above)</button>`}
-        <div class="log" role="log" aria-label="What was said">${items.slice(from, to).map(draw)}</div>
+        <div class="log" role="log" aria-label="What was said">${items.slice(from, to).map((item) => draw(item, hear))}</div>
         <${Now} call=${call} />
         ${thinking && html`<p class="thinking" role="status"><span class="hidden">The assistant is thinking</span>
           <i></i><i></i><i></i></p>`}

@@ -28,9 +28,9 @@ export function Wave() {
       past.forEach(([caller, assistant], at) => {
         const x = (COLUMNS - past.length + at) * STEP;
         const [up, down] = [caller, assistant].map((peak) => Math.max(0.5, Math.sqrt(peak) * (HEIGHT / 2 - 1)));
-        pen.fillStyle = style.getPropertyValue("--quiet");
+        pen.fillStyle = style.color;
         pen.fillRect(x, HEIGHT / 2 - up, STEP - 1, up);
-        pen.fillStyle = style.getPropertyValue("--accent");
+        pen.fillStyle = style.caretColor; // resolved for this theme, which a variable is not
         pen.fillRect(x, HEIGHT / 2 + 0.5, STEP - 1, down);
       });
     });
