@@ -78,7 +78,8 @@ _DESK = ("admin-password", "elevenlabs-webhook-secret")
 _MEMORY = (("database", "roles/datastore.user"), ("topic:events", "roles/pubsub.publisher"))
 _FILES = ("bucket:files", "roles/storage.objectUser")
 _ERASES = (_FILES, ("subscription:dead", "roles/pubsub.subscriber"))
-"""Media instances record (CALLBOARD_RECORD), dashboards play the sound of calls; and whoever asks to be forgotten is forgotten in files and dead letters too."""
+"""Media instances record (CALLBOARD_RECORD), dashboards play the sound of calls; and whoever asks to be forgotten is
+forgotten in files and dead letters too."""
 
 
 def components(place: Place) -> tuple[Component, ...]:
