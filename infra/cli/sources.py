@@ -122,7 +122,7 @@ def _said(error: httpx2.HTTPStatusError, address: str) -> str:
 @asynccontextmanager
 async def source(url: str | None) -> AsyncIterator[Source]:
     """The running system at `url`, or the one of this machine; without one, its store. Raises NotThere."""
-    if url or await _answers(settings_here().port):
+    if url or await answers(settings_here().port):
         async with running(url) as api:
             yield Rest(api)
         return
@@ -136,7 +136,8 @@ async def source(url: str | None) -> AsyncIterator[Source]:
         await store.aclose()
 
 
-async def _answers(port: int) -> bool:
+async def answers(port: int) -> bool:
+    """Does a gateway of this machine answer on `port`?"""
     try:
         async with httpx2.AsyncClient(timeout=1.0, trust_env=False) as client:
             return (await client.get(f"http://127.0.0.1:{port}/livez")).status_code == 200

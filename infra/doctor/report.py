@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from infra.doctor.checks import Finding, here, there, vendors
+from infra.doctor.running import GROUP, running
 from infra.gcloud.gcloud import Gcloud
 from infra.gcloud.place import BadPlace
 
@@ -36,6 +37,7 @@ def run_doctor(out: Console, where: Where, *, online: bool, as_json: bool) -> in
         found.append(Finding("project", "login, billing, APIs", "skip", "seen through gcloud"))
     if online:
         found += vendors(os.environ)
+    found += running(os.environ)
     if as_json:
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1) + "\n")
     else:
@@ -50,7 +52,7 @@ def show(out: Console, found: Sequence[Finding], *, online: bool) -> None:
         out.print(f"\n[bold]{group}[/]")
         for one in findings:
             out.print(f"  {MARKS[one.state]} {one.name:<{width}}  {one.detail}", highlight=False, soft_wrap=True)
-            if one.fix and one.state != "ok":
+            if one.fix and (one.state in ("fail", "warn") or (one.state == "skip" and group != GROUP)):
                 out.print(f"    {'':<{width}}  [cyan]{one.fix}[/]", highlight=False, soft_wrap=True)
     out.print()
     out.print(verdict(found), highlight=False, soft_wrap=True)
@@ -60,7 +62,7 @@ def show(out: Console, found: Sequence[Finding], *, online: bool) -> None:
 
 def verdict(found: Sequence[Finding]) -> str:
     """What may be done now."""
-    failed = [one for one in found if one.state == "fail"]
+    failed = [one for one in found if one.state == "fail" and one.group != GROUP]
     if not failed:
         return "[bold green]Ready to deploy:[/] python3 run.py plan, then python3 run.py up"
     machine = [one for one in failed if one.group == "this machine" and one.name != "gcloud"]
