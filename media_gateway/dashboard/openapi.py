@@ -93,7 +93,7 @@ def document(routes: Iterable[BaseRoute], *, base_url: str, version: str) -> dic
     """OpenAPI 3.1 of the HTTP routes (sockets and static files have no place in it)."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        if not isinstance(route, Route) or route.path == "/":
+        if not isinstance(route, Route) or route.path == "/" or not route.include_in_schema:
             continue
         for method in sorted((route.methods or set()) - {"HEAD"}):
             paths.setdefault(route.path, {})[method.lower()] = _operation(method, route.path, route.endpoint)

@@ -6,44 +6,63 @@ import base64
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
+from media_gateway.dashboard.shelf import Shelf, pack
 from media_gateway.http_errors import ApiError
 
 STATIC = Path(__file__).resolve().parent / "static"
+SHEET = "styles.css"
+"""All stylesheets of the page in one: a browser fetches six files at a time, and draws nothing before it has these."""
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_SHEETS = re.compile(r'(?:\s*<link rel="stylesheet" href="/static/([^"]+)">)+')
+_SHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">')
 
 
 class Page:
-    """Reads the page once. The import map is the one inline script there is; the policy names it by its hash."""
+    """The import map is the one inline script there is; the policy names it by its hash."""
 
     def __init__(self, static: Path = STATIC, *, base_url: str = "") -> None:
         self._static = static
-        index = static / "index.html"
-        self._html = index.read_text(encoding="utf-8") if index.is_file() else None
-        hashes = " ".join(f"'sha256-{_digest(text)}'" for text in _INLINE.findall(self._html or ""))
-        self._script_src = f"'self' {hashes}".strip()
+        self._shelf = Shelf(static)
+        self._html: str | None = None
+        self._script_src = "'self'"
         self._public = urlsplit(base_url).netloc
+        self._read()
 
     def routes(self) -> list[BaseRoute]:
         """For the application."""
         routes: list[BaseRoute] = [Route("/", self.index, methods=["GET"])]
         if self._static.is_dir():
-            routes.append(Mount("/static", Files(directory=self._static)))
+            routes.append(Route("/static/{path:path}", self._shelf.get, methods=["GET"], include_in_schema=False))
         return routes
 
     async def index(self, request: Request) -> Response:
         """The dashboard."""
+        self._read()
         if self._html is None:
             raise ApiError(404, "This installation has no dashboard page.")
         headers = {"Content-Security-Policy": self.policy(request.headers.get("host", "")), "Cache-Control": "no-cache"}
         return Response(self._html, media_type="text/html", headers=headers)
+
+    def _read(self) -> None:
+        """The page with its files under their version; put together anew when one of them has changed."""
+        index = self._static / "index.html"
+        version = self._shelf.version() if index.is_file() else ""
+        if not version or version == self._shelf.current:
+            return
+        html = index.read_text(encoding="utf-8")
+        sheets = [self._shelf.item(name) for name in _SHEET.findall(html)]
+        text = b"\n".join(sheet.body for sheet in sheets if sheet)
+        self._shelf.made[SHEET] = pack(text, SHEET)
+        html = _SHEETS.sub(f'\n    <link rel="stylesheet" href="/static/{SHEET}">', html)
+        html = html.replace('"/static/', f'"/static/v{version}/')
+        hashes = " ".join(f"'sha256-{_digest(inline)}'" for inline in _INLINE.findall(html))
+        self._html, self._script_src, self._shelf.current = html, f"'self' {hashes}".strip(), version
 
     def policy(self, host: str) -> str:
         """Nothing but our own files and sockets. `host` was checked at the door."""
@@ -62,15 +81,6 @@ class Page:
                 "frame-ancestors 'none'",
             )
         )
-
-
-class Files(StaticFiles):
-    """Asked for anew each time (304 while nothing changed): after an upgrade no browser may mix two versions."""
-
-    def file_response(self, *args: Any, **more: Any) -> Response:
-        response = super().file_response(*args, **more)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 def _digest(text: str) -> str:

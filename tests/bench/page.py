@@ -1,26 +1,43 @@
-"""How the page bears up: `python -m tests.bench.page [--json]`. By hand; nothing here is asserted.
+"""How the page bears up: `python -m tests.bench.page [--json] [--against FOLDER]`. By hand; nothing here is asserted.
 
-Cold time until the page is live on loopback; long frames at 200 events a second over 100 calls; memory after 2,000 and
-after 10,000 events (of 100 calls, one of them open).
+Cold time until the page is live on loopback (as the page itself saw it, from the beginning of the navigation); the same
+with a warm cache; long frames at 200 events a second over 100 calls; memory after 2,000 and after 10,000 events (of 100
+calls, one of them open); a call of 5,000 events, opened. `--against` measures the cold start of another checkout (its
+page, this bench) in turns with this one's, and tells the ratio.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from media_gateway.dashboard import frontend
 from tests.browser.page import Dashboard, chromium
-from tests.browser.stub import Stub, serving, token
+from tests.browser.stub import CALL, Stub, serving, token
 
 CALLS, RATE = 100, 200
+LONG = 5_000
+ROUNDS = 5
 NAMES = [f"CA{number:032d}" for number in range(CALLS)]
+_WATCH = """(() => {
+  window.__at = {};
+  const note = () => {
+    const state = document.querySelector(".link-state");
+    if (state) window.__at.drawn ??= performance.now();
+    if (state?.textContent.trim() === "Live") window.__at.live ??= performance.now();
+    if (document.querySelector(".log .bubble")) window.__at.words ??= performance.now();
+  };
+  new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+})()"""
 _FRAMES = """() => {
   window.__frames = []; let last = performance.now();
   const tick = (now) => { window.__frames.push(now - last); last = now; requestAnimationFrame(tick); };
@@ -55,62 +72,141 @@ def memory(session: CDPSession) -> float:
     return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
 
 
-def live(page: Page, address: str) -> float:
-    """Ms from the navigation to the live page."""
-    began = time.perf_counter()
+def live(page: Page, address: str) -> dict[str, float]:
+    """Ms from the navigation: first paint, the shell, the live connection; and how many files came."""
     page.goto(address)
     expect(page.locator(".link-state")).to_have_text("Live")
-    return (time.perf_counter() - began) * 1000
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    found: dict[str, float] = page.evaluate(
+        """() => ({ ...window.__at, paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
+          files: performance.getEntriesByType('resource').filter((one) => one.responseEnd <= window.__at.live).length })"""
+    )
+    return found
+
+
+def starts(browser: Browser, stub: Stub) -> dict[str, dict[str, float]]:
+    """One cold start and one warm one."""
+    with Dashboard.opened(browser, stub.address) as dashboard:
+        dashboard.page.add_init_script(_WATCH)
+        dashboard.sign_in(token("operator"))
+        return {"cold": live(dashboard.page, stub.address), "warm": live(dashboard.page, stub.address)}
+
+
+def median(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Of each figure, and the worst of the one that counts."""
+    middle = {name: round(statistics.median(run[name] for run in runs)) for name in ("paint", "drawn", "live", "files")}
+    return {**middle, "live_worst": round(max(run["live"] for run in runs))}
+
+
+def board(page: Page, stub: Stub) -> dict[str, Any]:
+    """A hundred tiles at 200 events a second, for ten seconds."""
+    expect(page.locator("a.tile")).to_have_count(CALLS)
+    page.evaluate(_FRAMES)
+    began = time.perf_counter()
+    for number in range(10 * RATE):
+        happen(stub, number)
+        time.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+    seconds = time.perf_counter() - began
+    frames = sorted(page.evaluate("window.__frames"))
+    return {
+        "events_a_second": round(10 * RATE / seconds),
+        "frame_p50_ms": round(frames[len(frames) // 2], 1),
+        "frame_p99_ms": round(frames[int(len(frames) * 0.99)], 1),
+        "frame_worst_ms": round(frames[-1], 1),
+        "frames_over_50_ms": sum(frame > 50 for frame in frames),
+        "frames": len(frames),
+        "long_tasks": page.evaluate("window.__long"),
+    }
+
+
+def long_call(browser: Browser, stub: Stub) -> dict[str, Any]:
+    """A call of 5,000 events is opened by its address: ms until words are there, what is drawn, and the frames while
+    it is scrolled through."""
+    stub.page_size = 500
+    stub.call(CALL)
+    journal = stub.journals[CALL]
+    for seq in range(1, LONG + 1):
+        ours = seq % 2 == 0
+        data = {"turn": seq // 2, "text": f"Line {seq} of a long conversation", "speaker": "user"}
+        kind = "ai_response_complete" if ours else "final_transcript"
+        event = {"call_id": CALL, "epoch": "e1", "seq": seq, "type": kind, "ts": stub.began.isoformat(), "data": data}
+        journal.append(event | {"data": data | {"full_text": data["text"]}} if ours else event)
+    with Dashboard.opened(browser, stub.address) as dashboard:
+        page = dashboard.page
+        page.add_init_script(_WATCH)
+        dashboard.sign_in(token("operator"))
+        page.goto(f"{stub.address}/#/live/{CALL}")
+        expect(page.locator(".log .words").last).to_contain_text(f"Line {LONG} of")
+        drawn = page.locator(".log > *").count()
+        page.evaluate(_FRAMES)
+        for _ in range(20):
+            page.locator(".talk").hover()
+            page.mouse.wheel(0, -600)
+            page.wait_for_timeout(30)
+        frames = sorted(page.evaluate("window.__frames"))
+        at = page.evaluate("window.__at")
+    return {
+        "events": LONG,
+        "words_ms": round(at["words"]),
+        "drawn": drawn,
+        "scrolling_frame_worst_ms": round(frames[-1], 1),
+        "scrolling_frames_over_50_ms": sum(frame > 50 for frame in frames),
+    }
 
 
 def measure() -> dict[str, Any]:
     """All figures."""
     found: dict[str, Any] = {}
-    with serving() as stub, chromium() as browser:
-        starts = []
-        for _ in range(5):
+    with chromium() as browser:
+        with serving() as stub:
+            runs = [starts(browser, stub) for _ in range(ROUNDS)]
+            found["live_ms"] = {kind: median([run[kind] for run in runs]) for kind in ("cold", "warm")}
+            populate(stub)
             with Dashboard.opened(browser, stub.address) as dashboard:
+                page = dashboard.page
+                dashboard.page.add_init_script(_WATCH)
                 dashboard.sign_in(token("operator"))
-                starts.append(live(dashboard.page, stub.address))
-        found["live_cold_ms"] = {"median": statistics.median(starts), "worst": max(starts)}
-        populate(stub)
-        with Dashboard.opened(browser, stub.address) as dashboard:
-            page = dashboard.page
-            dashboard.sign_in(token("operator"))
-            live(page, stub.address)
-            session = page.context.new_cdp_session(page)
-            expect(page.locator("a.tile")).to_have_count(CALLS)
-            page.evaluate(_FRAMES)
-            began = time.perf_counter()
-            for number in range(10 * RATE):
-                happen(stub, number)
-                time.sleep(max(0.0, began + number / RATE - time.perf_counter()))
-            seconds = time.perf_counter() - began
-            frames = sorted(page.evaluate("window.__frames"))
-            found["board_at_200_a_second"] = {
-                "events_a_second": round(10 * RATE / seconds),
-                "frame_p50_ms": frames[len(frames) // 2],
-                "frame_p99_ms": frames[int(len(frames) * 0.99)],
-                "frames_over_50_ms": sum(frame > 50 for frame in frames),
-                "frames": len(frames),
-                "long_tasks": page.evaluate("window.__long"),
-            }
-            page.locator("a.tile").first.click()
-            found["memory_mb"] = {2000: memory(session)}
-            for number in range(10 * RATE, 10_000):
-                happen(stub, number)
-            page.wait_for_timeout(1000)
-            found["memory_mb"][10_000] = memory(session)
+                live(page, stub.address)
+                session = page.context.new_cdp_session(page)
+                found["board_at_200_a_second"] = board(page, stub)
+                page.locator("a.tile").first.click()
+                found["memory_mb"] = {2000: round(memory(session), 2)}
+                for number in range(10 * RATE, 10_000):
+                    happen(stub, number)
+                page.wait_for_timeout(1000)
+                found["memory_mb"][10_000] = round(memory(session), 2)
+        with serving() as stub:
+            found["long_call"] = long_call(browser, stub)
     return found
+
+
+def cold_only() -> dict[str, float]:
+    """For `--against`: a few cold starts of whatever checkout this process runs in."""
+    with chromium() as browser, serving() as stub:
+        return median([starts(browser, stub)["cold"] for _ in range(ROUNDS)])
+
+
+def against(folder: str) -> dict[str, Any]:
+    """The other's page before this bench, in a process of its own, in turns with ours."""
+    found: dict[str, list[float]] = {"here": [], "there": []}
+    for name, place in (("here", os.getcwd()), ("there", folder)) * 2:
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).resolve()), "--cold"],
+            capture_output=True, text=True, check=True, cwd=place, env={**os.environ, "PYTHONPATH": place},
+        )  # fmt: skip
+        found[name].append(json.loads(done.stdout.splitlines()[-1])["live"])
+    return {**found, "ratio": round(statistics.mean(found["here"]) / statistics.mean(found["there"]), 2)}
 
 
 def main(arguments: list[str]) -> int:
     """Print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--against", help="another checkout, whose cold start is measured too")
+    parser.add_argument("--cold", action="store_true", help="the cold start only")
     asked = parser.parse_args(arguments)
-    frontend.ensure(dev=True)
-    found = measure()
+    frontend.ensure(dev=True, say=lambda line: sys.stderr.write(f"{line}\n") and None)
+    found: dict[str, Any] = cold_only() if asked.cold else against(asked.against) if asked.against else measure()
     print(json.dumps(found, indent=None if asked.json else 2))
     return 0
 

@@ -61,6 +61,8 @@ class Stub:
         self.released = False
         self.refusing = False
         self.no_sockets = False
+        self.page_size = 20
+        """Events in an answer; the gateway gives 500."""
         self.archive = Archive()
         self.token = token("operator")
         self.codes = {CODE}
@@ -231,7 +233,7 @@ class Stub:
         if self.refusing or not journal:
             return _error(503 if self.refusing else 404, "There is no such call.")
         after = int(request.query_params["after"])
-        return JSONResponse({"events": journal[after : after + 20], "seq": len(journal), "epoch": "e1"})
+        return JSONResponse({"events": journal[after : after + self.page_size], "seq": len(journal), "epoch": "e1"})
 
     async def _start(self, request: Request) -> Response:
         self.started.append(await request.json())

@@ -14,6 +14,8 @@ export class ApiError extends Error {
 
 /** The access token; null shows the login. Kept for this tab only, so a reload stays signed in. */
 export const token = signal(sessionStorage.getItem(KEY));
+/** Shows the login over the page, so that a session goes on without leaving it. */
+export const askAgain = signal(false);
 /** Why the login is shown, when there is more to say than "sign in". */
 export const loginNotice = signal("");
 
@@ -46,6 +48,18 @@ export function setToken(value) {
 }
 
 /**
+ * What `boot.js` has asked for already, once; null when it has not, or the answer is of no use any more.
+ * @param {string} what method and path @returns {Promise<Response | null>}
+ */
+async function early(what) {
+  const asked = /** @type {any} */ (window).__early;
+  const answer = asked?.answers[what];
+  if (!answer) return null;
+  delete asked.answers[what];
+  return asked.token === token.value && Date.now() < asked.until ? answer : null;
+}
+
+/**
  * @param {string} path
  * @param {{method?: string, body?: any, anonymous?: boolean, headers?: Record<string, string>, patience?: number}} [options]
  *   `patience`: ms until the server counts as silent
@@ -58,7 +72,7 @@ export async function request(path, { method = "GET", body, anonymous = false, h
   if (!anonymous && token.value) headers.authorization = `Bearer ${token.value}`;
   let response;
   try {
-    response = await fetch(path, {
+    response = (body === undefined && !anonymous && (await early(`${method} ${path}`))) || await fetch(path, {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),

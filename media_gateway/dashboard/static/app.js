@@ -2,14 +2,18 @@
 import { render } from "preact";
 import { effect, signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { html } from "./html.js";
-import { loginFromAddress, token } from "./api.js";
+import { html, lazy } from "./html.js";
+import { askAgain, loginFromAddress, token } from "./api.js";
 import { listeningTo, stopListening } from "./audio.js";
+import { connection } from "./socket.js";
 import { calls, follow } from "./state.js";
+import { loadCall } from "./pages/live.js";
 import { pages } from "./pages.js";
 import { address, route } from "./router.js";
 import { Banner, Header } from "./components/header.js";
-import { Login, LoginAgain } from "./components/login.js";
+
+const Login = lazy(() => import("./components/login.js"), "Login");
+const LoginAgain = lazy(() => import("./components/login.js"), "LoginAgain");
 
 /** Modules of pages that were shown already; null is one that could not be loaded. */
 const loaded = signal(/** @type {Map<string, any>} */ (new Map()));
@@ -50,10 +54,16 @@ function Page() {
 
 function Shell() {
   useEffect(follow, []);
-  return html`<div class="shell"><${Header} /><${Banner} /><${Page} /><${LoginAgain} /></div>`;
+  return html`<div class="shell"><${Header} /><${Banner} /><${Page} />${askAgain.value && html`<${LoginAgain} />`}</div>`;
 }
 
 const App = () => (token.value ? html`<${Shell} />` : html`<${Login} />`);
+
+// What opens a call is fetched once the page is live and nothing else is to be done: it is there when somebody clicks.
+const idle = window.requestIdleCallback ?? ((/** @type {() => void} */ work) => setTimeout(work, 1000));
+effect(() => {
+  if (connection.value.phase === "live") idle(() => void loadCall().catch(() => {}));
+});
 
 // The sound of a call that is over ends by itself; what was sent ahead of time is still played.
 effect(() => {

@@ -16,6 +16,30 @@ const MINE = "callboard.demo-calls";
 
 export const about = signal(/** @type {About | null} */ (null));
 export const calls = signal(/** @type {Map<string, CallView>} */ (new Map()));
+/** @type {Map<string, import("@preact/signals").Signal<CallView | undefined>>} */
+const views = new Map();
+
+/** One call, for what shows only that one: it is told of nothing else. @param {string} id */
+export function viewOf(id) {
+  const known = views.get(id) ?? signal(calls.peek().get(id));
+  views.set(id, known);
+  return known;
+}
+
+/** The calls are these now. @param {Map<string, CallView>} all @param {Iterable<string>} changed */
+function put(all, changed) {
+  batch(() => {
+    calls.value = all;
+    for (const id of changed) {
+      const view = views.get(id);
+      if (view) view.value = all.get(id);
+    }
+    if (views.size > all.size) {
+      for (const [id, view] of views) if (!all.has(id) && id !== openId.peek()) (view.value = undefined), views.delete(id);
+    }
+  });
+}
+
 export const listState = signal(/** @type {"loading" | "ready" | "failed"} */ ("loading"));
 /** One line under the header after a reconnect; "" when there is nothing to say. */
 export const recovered = signal("");
@@ -24,7 +48,7 @@ export const mine = signal(new Set(/** @type {string[]} */ (JSON.parse(sessionSt
 
 /** The call that the address names. */
 export const openId = computed(() => (["live", "talk", "history"].includes(route.value.page) ? route.value.rest[0] ?? null : null));
-export const openCall = computed(() => (openId.value ? calls.value.get(openId.value) ?? null : null));
+export const openCall = computed(() => (openId.value ? viewOf(openId.value).value ?? null : null));
 
 /** @type {Array<[string, number, string]>} what the tests compare with the journal */
 const seen = [];
@@ -43,7 +67,7 @@ const known = (all, id) => all.get(id) ?? emptyCall(id, {}, id === openId.value)
 function update(id, change) {
   const after = change(known(calls.value, id));
   if (calls.value.get(id) === after) return;
-  calls.value = new Map(calls.value).set(id, after);
+  put(new Map(calls.value).set(id, after), [id]);
 }
 
 /** All that one frame brought, as one change. @param {CallEvent[]} events */
@@ -62,7 +86,7 @@ function takeAll(events) {
     if (hasGap(after)) catchUpSoon(id);
     if (!after.head.call_id && some.some((event) => event.seq)) refreshListSoon();
   }
-  calls.value = bounded(all);
+  put(bounded(all), byCall.keys());
 }
 
 const queue = perFrame(takeAll);
@@ -145,14 +169,14 @@ async function readJournal(id) {
 export function takeHeads(heads) {
   const all = new Map(calls.value);
   for (const head of heads) all.set(head.call_id, { ...known(all, head.call_id), head });
-  calls.value = bounded(all);
+  put(bounded(all), heads.map((head) => head.call_id));
 }
 
 /** A call that was deleted. @param {string} id */
 export function forget(id) {
   const all = new Map(calls.value);
   all.delete(id);
-  calls.value = all;
+  put(all, [id]);
 }
 
 export async function refreshList() {
@@ -263,7 +287,7 @@ export function follow() {
     stop();
     looked = [];
     batch(() => {
-      calls.value = new Map();
+      put(new Map(), [...views.keys()]);
       listState.value = "loading";
     });
   };

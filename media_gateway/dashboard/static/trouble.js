@@ -20,6 +20,9 @@ export const startedAt = (call) => call.head.started_at || call.story.startedAt;
 /** @param {CallView} call @returns {string} */
 export const endedAt = (call) => call.story.endedAt || call.head.ended_at || "";
 
+/** Times and ids are plain text: no language decides their order. @param {string} a @param {string} b */
+const inText = (a, b) => (a === b ? 0 : a < b ? -1 : 1);
+
 /** @typedef {{rank: number, words: string}} Trouble the higher the rank, the sooner somebody should look */
 
 /**
@@ -61,6 +64,6 @@ export function inOrder(calls, now, held = null) {
     started: startedAt(call),
   }));
   keyed.sort((a, b) => (a.at === b.at ? 0 : a.at - b.at) || Number(b.running) - Number(a.running) || b.rank - a.rank
-    || b.started.localeCompare(a.started) || a.id.localeCompare(b.id));
+    || inText(b.started, a.started) || inText(a.id, b.id));
   return keyed.map((call) => call.id);
 }

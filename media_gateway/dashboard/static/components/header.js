@@ -1,16 +1,15 @@
 import { useState } from "preact/hooks";
-import { html } from "../html.js";
+import { html, lazy } from "../html.js";
 import { icons } from "./icons.js";
 import { now } from "./clock.js";
 import { connection } from "../socket.js";
 import { recovered } from "../state.js";
-import { me, setToken } from "../api.js";
+import { askAgain, me, setToken } from "../api.js";
 import { mute } from "../audio.js";
 import { pages } from "../pages.js";
 import { address, route } from "../router.js";
-import { askAgain } from "./login.js";
-import { PasswordDialog } from "./password.js";
 
+const PasswordDialog = lazy(() => import("./password.js"), "PasswordDialog");
 const THEME = "callboard.theme";
 const WARN_MS = 10 * 60 * 1000; // so long before the session ends the page offers to go on
 

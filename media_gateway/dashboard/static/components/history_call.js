@@ -13,7 +13,7 @@ import { request } from "../api.js";
 import { emptyCall } from "../fold.js";
 import { customerOf, withRecord } from "../post_call.js";
 import { address, withQuery } from "../router.js";
-import { catchUp, calls, takeHeads } from "../state.js";
+import { catchUp, takeHeads, viewOf } from "../state.js";
 import { isRunning, startedAt, statusOf } from "../trouble.js";
 import { flowWords, moment, phone, slotName, slotValue, title } from "../words.js";
 /** @import { CallView } from "../types.js" */
@@ -117,7 +117,7 @@ export function HistoryCall({ id, query }) {
       throw problem;
     }
   });
-  const call = calls.value.get(id) ?? emptyCall(id);
+  const call = viewOf(id).value ?? emptyCall(id);
   const over = call.story.completed;
   useEffect(() => {
     if (over && value && !value.post) again(); // it ended while one was reading

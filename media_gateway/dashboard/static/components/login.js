@@ -1,11 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { signal } from "@preact/signals";
 import { html } from "../html.js";
-import { changePassword, login, loginNotice, me } from "../api.js";
+import { askAgain, changePassword, login, loginNotice, me } from "../api.js";
 import { Chosen, fault } from "./password.js";
-
-/** Shows the login over the page, so that a session goes on without leaving it. */
-export const askAgain = signal(false);
 
 /**
  * Name and password; when that was given by an administrator, one's own.

@@ -4,7 +4,7 @@ import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { now } from "./clock.js";
 import { duration, flowWords, phone, statusWords, title } from "../words.js";
-import { calls, openId } from "../state.js";
+import { openId, viewOf } from "../state.js";
 import { address } from "../router.js";
 import { endedAt, isRunning, moodOf, startedAt, statusOf, troubleOf } from "../trouble.js";
 /** @import { CallView } from "../types.js" */
@@ -25,7 +25,7 @@ function lasted(call, at) {
 
 /** How long it has lasted. Ticks by itself: the text alone changes, nothing is drawn anew. @param {{call: CallView}} props */
 export function Lasted({ call: { id } }) {
-  return html`<span>${useComputed(() => lasted(calls.value.get(id), now.value))}</span>`;
+  return html`<span>${useComputed(() => lasted(viewOf(id).value, now.value))}</span>`;
 }
 
 /** @param {{status: string}} props */
@@ -42,14 +42,14 @@ export function Mood({ call }) {
 
 /** "bad", "warn" or "". @param {string} id */
 function markOf(id) {
-  const call = calls.value.get(id);
+  const call = viewOf(id).value;
   const trouble = call && troubleOf(call, now.value);
   return !trouble ? "" : trouble.rank >= 50 ? "bad" : "warn";
 }
 
 /** @param {string} id @returns {string} */
 function troubleWords(id) {
-  const call = calls.value.get(id);
+  const call = viewOf(id).value;
   const trouble = call && troubleOf(call, now.value);
   if (!call || !trouble) return "";
   if (trouble.words !== "Silent") return trouble.words;
@@ -78,7 +78,7 @@ const standing = (call) => {
 
 /** A large one for the board. @param {{id: string}} props */
 export function Tile({ id }) {
-  const call = useComputed(() => calls.value.get(id)).value;
+  const call = viewOf(id).value;
   const mark = useComputed(() => markOf(id)).value;
   if (!call) return null;
   return html`
@@ -93,7 +93,7 @@ export function Tile({ id }) {
 
 /** A small one for lists. @param {{id: string}} props */
 export function Row({ id }) {
-  const call = useComputed(() => calls.value.get(id)).value;
+  const call = viewOf(id).value;
   if (!call) return null;
   const current = id === openId.value;
   return html`

@@ -11,7 +11,7 @@ import { Transcript } from "../components/transcript.js";
 import { me } from "../api.js";
 import { micTrouble } from "../microphone.js";
 import { address } from "../router.js";
-import { about, calls, openCall, openId } from "../state.js";
+import { about, calls, openCall, openId, viewOf } from "../state.js";
 import * as talk from "../talk.js";
 import { isRunning, startedAt, statusOf } from "../trouble.js";
 import { flowWords, moment } from "../words.js";
@@ -27,7 +27,7 @@ function ownConversations() {
 
 /** @param {{id: string}} props */
 function Earlier({ id }) {
-  const call = useComputed(() => calls.value.get(id)).value;
+  const call = viewOf(id).value;
   if (!call) return null;
   const current = id === openId.value;
   return html`
