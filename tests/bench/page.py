@@ -79,7 +79,7 @@ def live(page: Page, address: str) -> dict[str, float]:
     page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
     found: dict[str, float] = page.evaluate(
         """() => ({ ...window.__at, paint: performance.getEntriesByName('first-contentful-paint')[0].startTime,
-          files: performance.getEntriesByType('resource').filter((one) => one.responseEnd <= window.__at.live).length })"""
+          files: performance.getEntriesByType("resource").filter((one) => one.responseEnd < __at.live).length })"""
     )
     return found
 
