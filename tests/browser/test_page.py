@@ -203,7 +203,7 @@ def test_the_keyboard_is_enough(dashboard: Dashboard, stub: Stub) -> None:
 
 def test_without_its_libraries_the_page_says_what_to_do(dashboard: Dashboard) -> None:
     dashboard.expected = (REFUSED, "Failed to fetch")
-    dashboard.page.route("**/static/lib/preact.js", lambda route: route.fulfill(status=404))
+    dashboard.page.route("**/lib/preact.js", lambda route: route.fulfill(status=404))
     dashboard.page.goto(dashboard.address)
     expect(dashboard.page.get_by_role("alert")).to_contain_text("python -m media_gateway.dashboard.frontend")
 

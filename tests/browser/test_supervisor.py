@@ -247,7 +247,7 @@ def test_addresses_that_lead_nowhere(dashboard: Dashboard, stub: Stub) -> None:
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
     page.goto(f"{stub.address}/#/live/CA999")
     expect(page.get_by_text("There is no such call")).to_be_visible()
-    page.route("**/static/pages/talk.js", lambda route: route.fulfill(status=404))
+    page.route("**/pages/talk.js", lambda route: route.fulfill(status=404))
     page.goto(f"{stub.address}/#/talk")
     expect(page.get_by_role("button", name="Load again")).to_be_visible()
 

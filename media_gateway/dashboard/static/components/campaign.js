@@ -75,7 +75,7 @@ export function Campaign({ id }) {
         ${campaign.reason && html`<p class="notice" role="alert">${campaign.reason}</p>`}
         <section class="card" aria-label="Progress">
           <${Progress} counts=${campaign.counts} />
-          <p class="quiet small">${flowWords(campaign.flow)} · begun ${moment(campaign.created_at)} by ${campaign.created_by} ·
+          <p class="quiet small">${flowWords(campaign.flow)} · begun ${moment(campaign.created_at)} by ${campaign.created_by}${" · "}
             ${campaign.per_minute} a minute, ${campaign.at_once} at once, ${campaign.opens} to ${campaign.closes} where they are</p>
         </section>
         <section class="card" aria-labelledby="rows-title"><h2 id="rows-title">Calls</h2>
