@@ -1,7 +1,7 @@
 // The shell: who is signed in, which page is shown, and what is true for all pages.
 import { render } from "preact";
 import { effect, signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { html, lazy } from "./html.js";
 import { askAgain, loginFromAddress, token } from "./api.js";
 import { listeningTo, stopListening } from "./audio.js";
@@ -54,7 +54,9 @@ function Page() {
 
 function Shell() {
   useEffect(follow, []);
-  return html`<div class="shell"><${Header} /><${Banner} /><${Page} />${askAgain.value && html`<${LoginAgain} />`}</div>`;
+  const asked = useRef(false);
+  asked.current ||= askAgain.value; // it stays, so that closing it gives the focus back
+  return html`<div class="shell"><${Header} /><${Banner} /><${Page} />${asked.current && html`<${LoginAgain} />`}</div>`;
 }
 
 const App = () => (token.value ? html`<${Shell} />` : html`<${Login} />`);
