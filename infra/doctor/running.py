@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.doctor.checks import Finding, State3
+from infra.mistakes import NotThere
 from media_gateway.settings import SettingsError
 
 GROUP = "the running gateway"
@@ -16,8 +17,6 @@ _WORDS = {"ok": "works", "wrong": "needs a look", "unknown": "not seen since it 
 
 def running(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Nothing when no gateway answers on this machine's port (a deployment needs none)."""
-    from infra.cli.sources import NotThere
-
     port = environ.get("PORT") or "8080"
     try:
         found = asyncio.run(_asked(int(port))) if port.isdecimal() else []

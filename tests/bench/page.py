@@ -198,6 +198,11 @@ def against(folder: str) -> dict[str, Any]:
     return {**found, "ratio": round(statistics.mean(found["here"]) / statistics.mean(found["there"]), 2)}
 
 
+def aside(line: str) -> None:
+    """Not among the figures."""
+    sys.stderr.write(f"{line}\n")
+
+
 def main(arguments: list[str]) -> int:
     """Print them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,7 +210,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--against", help="another checkout, whose cold start is measured too")
     parser.add_argument("--cold", action="store_true", help="the cold start only")
     asked = parser.parse_args(arguments)
-    frontend.ensure(dev=True, say=lambda line: sys.stderr.write(f"{line}\n") and None)
+    frontend.ensure(dev=True, say=aside)
     found: dict[str, Any] = cold_only() if asked.cold else against(asked.against) if asked.against else measure()
     print(json.dumps(found, indent=None if asked.json else 2))
     return 0
