@@ -20,7 +20,7 @@ export function CallList() {
     <nav class="list" aria-label="Calls">
       <div class="list-head">
         <h2><a href="#/">Calls</a></h2>
-        <span class="quiet small">${runningCount.value ? `${runningCount.value} running` : "none running"}</span>
+        <span class="quiet small">${runningCount.value} running</span>
         ${about.value?.demo && html`<${StartButton} compact />`}
       </div>
       ${order.value.length ? html`<ul class="rows" ...${holding}>${order.value.map((id) => html`<${Row} key=${id} id=${id} />`)}</ul>`

@@ -1,5 +1,5 @@
 // One's own password: chosen at the first sign-in, changed whenever one likes.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { Dialog } from "./dialog.js";
 import { changePassword } from "../api.js";
@@ -17,10 +17,16 @@ export function fault(current, chosen, again) {
 }
 
 /** Two fields for one new password. @param {{focus?: boolean}} props */
-export const Chosen = ({ focus = false }) => html`
-  <label>New password<input name="chosen" type="password" autocomplete="new-password" required minlength=${SHORTEST} autofocus=${focus} />
-    <span class="quiet small">${SHORTEST} characters or more</span></label>
-  <label>The same again<input name="again" type="password" autocomplete="new-password" required /></label>`;
+export function Chosen({ focus = false }) {
+  const first = /** @type {{current: HTMLInputElement | null}} */ (useRef(null));
+  useEffect(() => {
+    if (focus) first.current?.focus(); // `autofocus` counts once a page, and the sign-in had it
+  }, []);
+  return html`
+    <label>New password<input name="chosen" ref=${first} type="password" autocomplete="new-password" required minlength=${SHORTEST} />
+      <span class="hint quiet small">${SHORTEST} characters or more</span></label>
+    <label>The same again<input name="again" type="password" autocomplete="new-password" required /></label>`;
+}
 
 /** @param {{onClose: () => void, onDone: () => void}} props */
 export function PasswordDialog({ onClose, onDone }) {
