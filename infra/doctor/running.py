@@ -43,6 +43,8 @@ async def _asked(port: int) -> list[dict[str, Any]]:
 def finding(line: Mapping[str, Any]) -> Finding:
     """One connection of `/api/v1/connections` as a line of the report."""
     state = _STATES.get(str(line["state"]), "warn")
+    if state == "warn" and not line.get("fix"):
+        state = "skip"  # not seen yet, and nothing to be done about it
     said = [_WORDS.get(str(line["state"]), str(line["state"])), str(line["what"])]
     if line.get("demo"):
         said.append("this machine stands in for it")

@@ -58,6 +58,8 @@ class Archive:
         """Cleared: the second answer about a period waits."""
         self.going.set()
         self.empty = False
+        self.unanalysed = 0
+        """So many of the next answers about a call come before its analysis."""
 
     def fill(self, count: int) -> None:
         """So many calls, the newest first."""
@@ -120,6 +122,9 @@ class Archive:
             ],
             "audio": {"name": "audio/a.wav", "bytes": 412_000}, "source": "openai",
         }  # fmt: skip
+        if self.unanalysed:
+            self.unanalysed -= 1
+            post |= {"summary": None, "title": None, "success": None, "source": None}
         if head is self.heads[0]:
             post["audio"] = {"recorded": True, "began": head["started_at"], "ms": len(RECORDING) // 16}
         return JSONResponse({**head, "post_call": post})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,20 @@ def test_a_call_is_read_and_saved(dashboard: Dashboard, stub: Stub) -> None:
     page.goto(f"{stub.address}/#/history/CAnone")
     dashboard.expected = (REFUSED,)
     expect(page.get_by_role("heading", name="There is no such call")).to_be_visible()
+
+
+def test_an_analysis_that_comes_after_the_end_is_shown_when_it_comes(dashboard: Dashboard, stub: Stub) -> None:
+    stub.archive.fill(3)
+    stub.archive.heads[0]["ended_at"] = datetime.now(UTC).isoformat()
+    stub.archive.unanalysed = 2
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.goto(f"{stub.address}/#/history/{stub.archive.heads[0]['call_id']}")
+    expect(page.get_by_text("Being made …")).to_be_visible()
+    expect(page.locator(".analysis-title")).to_have_text("Oil change on Saturday")
+    stub.archive.unanalysed = 1
+    page.goto(f"{stub.address}/#/history/{stub.archive.heads[1]['call_id']}")
+    expect(page.get_by_text("Nobody has analysed this call yet.")).to_be_visible()
 
 
 def test_an_administrator_deletes(dashboard: Dashboard, stub: Stub) -> None:

@@ -14,7 +14,7 @@ import { emptyCall } from "../fold.js";
 import { customerOf, withRecord } from "../post_call.js";
 import { address, withQuery } from "../router.js";
 import { catchUp, takeHeads, viewOf } from "../state.js";
-import { isRunning, startedAt, statusOf } from "../trouble.js";
+import { endedAt, isRunning, startedAt, statusOf } from "../trouble.js";
 import { flowWords, moment, phone, slotName, slotValue, title } from "../words.js";
 /** @import { CallView } from "../types.js" */
 
@@ -23,11 +23,16 @@ const SUCCESS = { success: ["good", "Successful"], failure: ["bad", "Not success
 /** @type {Record<string, string>} */
 const SOURCES = { openai: "by OpenAI", elevenlabs: "by ElevenLabs", scripted: "from the journal, without a model" };
 const OTHERS = 6;
+const AWAITED_MS = 60000; // so long after its end a call may still be analysed
+const AGAIN_MS = 2000;
+
+/** Has it ended just now, without an analysis? @param {CallView} call @param {Record<string, any> | null} post */
+const isAwaited = (call, post) => Boolean(post) && !post?.summary && !post?.success && Date.now() - Date.parse(endedAt(call)) < AWAITED_MS;
 
 /** @param {{call: CallView, post: Record<string, any> | null}} props */
 function Analysis({ call, post }) {
   if (!post?.summary && !post?.success) {
-    const words = isRunning(call) ? "Made when the call is over." : "Nobody has analysed this call yet.";
+    const words = isRunning(call) ? "Made when the call is over." : isAwaited(call, post) ? "Being made …" : "Nobody has analysed this call yet.";
     return html`<section class="card" aria-labelledby="analysis-title"><h2 id="analysis-title">Analysis</h2><p class="quiet">${words}</p></section>`;
   }
   const [tone, words] = SUCCESS[post.success] ?? ["", ""];
@@ -122,6 +127,11 @@ export function HistoryCall({ id, query }) {
   useEffect(() => {
     if (over && value && !value.post) again(); // it ended while one was reading
   }, [over]);
+  useEffect(() => {
+    if (!value || !isAwaited(call, value.post)) return undefined;
+    const timer = setTimeout(again, AGAIN_MS); // its analysis comes some moments after the end
+    return () => clearTimeout(timer);
+  }, [value]);
   const back = html`<a class="button" href=${withQuery(address("history"), Object.fromEntries(query))}>${icons.back()}All calls</a>`;
   if (missing) {
     return html`<main class="place"><h1>There is no such call</h1><p class="quiet">The address may be wrong, or the call is not kept any more.</p>${back}</main>`;
