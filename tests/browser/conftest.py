@@ -1,4 +1,4 @@
-"""One Chromium for a module, one stub a test.
+"""One Chromium and one server for a module; a stub and pages of its own for a test.
 
 Playwright's synchronous interface keeps an event loop running in its thread for as long as it lives: beyond the module
 (a session, say) it would keep every asynchronous test of the same worker from running its own.
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from media_gateway.dashboard import frontend
 from tests.browser.page import CHROMIUM, Dashboard, chromium
-from tests.browser.stub import Stub, serving
+from tests.browser.stub import Host, Stub, hosting
 from tests.conftest import require
 
 
@@ -33,10 +33,15 @@ def axe_source() -> Path:
     return frontend.HERE / "node_modules" / "axe-core" / "axe.min.js"
 
 
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as running:
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    with hosting() as running:
         yield running
+
+
+@pytest.fixture
+def stub(host: Host) -> Stub:
+    return host.take()
 
 
 @pytest.fixture

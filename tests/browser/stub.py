@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from media_gateway.dashboard.page import Page
@@ -321,32 +322,58 @@ def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": {"code": "no", "message": message, "fix": ""}}, status)
 
 
+class Host:
+    """A server that outlives its stubs: one after the other answers for it."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._app: Starlette | None = None
+
+    def take(self, *more: Route) -> Stub:
+        """A new stub, with `more` routes, in the place of the one before. Its pages are to be closed by then."""
+        stub = Stub()
+        stub.more, stub.address, stub.loop = list(more), self.address, self.loop
+        self._app = stub.app()
+        return stub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
+
 @contextlib.contextmanager
-def serving(*more: Route) -> Iterator[Stub]:
-    """A stub on a free port of this machine, gone again afterwards; with `more` routes."""
-    stub = Stub()
-    stub.more = list(more)
+def hosting() -> Iterator[Host]:
+    """A server on a free port of this machine, gone again afterwards."""
+    host = Host()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        stub.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        host.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            stub.app(), log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=2
+            host, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=2
         )
         server = uvicorn.Server(config)
         ready = threading.Event()
-        thread = threading.Thread(target=_run, args=(server, listener, stub, ready.set), name="stub")
+        thread = threading.Thread(target=_run, args=(server, listener, host, ready.set), name="stub")
         thread.start()
         try:
             assert ready.wait(10)
-            yield stub
+            yield host
         finally:
             server.should_exit = True
             thread.join(10)
 
 
-def _run(server: uvicorn.Server, listener: socket.socket, stub: Stub, ready: Callable[[], None]) -> None:
+@contextlib.contextmanager
+def serving(*more: Route) -> Iterator[Stub]:
+    """A stub with a server of its own; with `more` routes."""
+    with hosting() as host:
+        yield host.take(*more)
+
+
+def _run(server: uvicorn.Server, listener: socket.socket, host: Host, ready: Callable[[], None]) -> None:
     async def main() -> None:
-        stub.loop = asyncio.get_running_loop()
-        stub.loop.call_later(0.05, ready)
+        host.loop = asyncio.get_running_loop()
+        host.loop.call_later(0.05, ready)
         await server.serve(sockets=[listener])
 
     asyncio.run(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from realtime.campaigns.table import NoTable, check
 from tests.browser.page import Dashboard
-from tests.browser.stub import CALL, CODE, Stub, serving, token
+from tests.browser.stub import CALL, CODE, Host, Stub, token
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 ROWS = "phone,first_name,service\n+14155550101,Ann,oil change\n+14155550102,Bob,brake service\nnonsense,Carl,\n"
@@ -101,9 +101,8 @@ def desk() -> Desk:
 
 
 @pytest.fixture
-def stub(desk: Desk) -> Iterator[Stub]:
-    with serving(*desk.routes()) as running:
-        yield running
+def stub(host: Host, desk: Desk) -> Stub:
+    return host.take(*desk.routes())
 
 
 def opened(dashboard: Dashboard) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.browser.page import Dashboard
-from tests.browser.stub import CODE, Stub, serving, token
+from tests.browser.stub import CODE, Host, Stub, token
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 AT = "2026-11-20T12:00:00.000Z"
@@ -127,10 +126,10 @@ def office() -> Office:
 
 
 @pytest.fixture
-def stub(office: Office) -> Iterator[Stub]:
-    with serving(*office.routes()) as running:
-        running.token = token("admin")
-        yield running
+def stub(host: Host, office: Office) -> Stub:
+    running = host.take(*office.routes())
+    running.token = token("admin")
+    return running
 
 
 def opened(dashboard: Dashboard) -> None:

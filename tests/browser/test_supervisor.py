@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import story
 from tests.browser.page import CHROMIUM, MICROPHONE, Dashboard, chromium
-from tests.browser.stub import CALL, CODE, Stub, serving, token
+from tests.browser.stub import CALL, CODE, Stub, token
 from tests.conftest import require
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -28,12 +28,6 @@ REFUSED = "Failed to load resource"
 def browser() -> Iterator[Browser]:
     require(CHROMIUM.exists(), "Chromium", "apt-get install -y --no-install-recommends chromium")
     with chromium(*MICROPHONE) as running:
-        yield running
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with serving() as running:
         yield running
 
 
