@@ -6,7 +6,6 @@ import { fetchFile } from "../files.js";
 import { outline } from "../sounds.js";
 /** @import { Outline } from "../sounds.js" */
 
-const AT_ONCE_MS = 4 * 60 * 1000; // recordings up to here (4 MB) are fetched without being asked for
 const BYTES_PER_MS = 16;
 const SLICES = 240;
 const STEP = 3;
@@ -51,7 +50,7 @@ function Waveform({ of, at, seek }) {
 }
 
 /**
- * The sound of a call. A short recording is fetched with the page, anything else when it is asked for: it can be large.
+ * The sound of a call, fetched when it is asked for: it can be large, and who fetches it is in the audit log.
  * @param {{id: string, audio: Record<string, any> | null, heard?: {current: ((ts: string) => void) | null}}} props
  *   `audio` as `post_call` tells it; `heard` is given how to play from a moment, where that is known
  */
@@ -62,17 +61,16 @@ export function Player({ id, audio, heard }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const sound = /** @type {{current: HTMLAudioElement | null}} */ (useRef(null));
+  const from = useRef(0); // seconds, where it is to begin
   const kept = isKept(audio);
 
-  /** @param {boolean} [play] */
-  const load = async (play = true) => {
+  const load = async () => {
     setBusy(true);
     setError("");
     try {
       const { blob } = await fetchFile(`/api/v1/calls/${encodeURIComponent(id)}/export?format=wav`);
       setShape(await outline(await blob.arrayBuffer(), SLICES));
       setAddress(URL.createObjectURL(blob));
-      if (play) requestAnimationFrame(() => void sound.current?.play().catch(() => {}));
     } catch (problem) {
       setError(wordsOf(problem));
     } finally {
@@ -82,7 +80,10 @@ export function Player({ id, audio, heard }) {
   /** @param {number} seconds */
   const seek = (seconds) => {
     const element = sound.current;
-    if (!element) return;
+    if (!element) {
+      from.current = Math.max(0, seconds);
+      return void (busy || load());
+    }
     element.currentTime = Math.max(0, seconds);
     void element.play().catch(() => {}); // a browser that wants to be touched first
   };
@@ -93,13 +94,16 @@ export function Player({ id, audio, heard }) {
     setShape(null);
     setAt(0);
     setError("");
-    if (audio?.recorded && audio.ms <= AT_ONCE_MS) void load(false);
+    from.current = 0;
   }, [id, kept]);
   useEffect(() => {
+    if (address) seek(from.current);
+  }, [address]);
+  useEffect(() => {
     if (!heard) return undefined;
-    heard.current = audio?.began && address ? (ts) => seek((Date.parse(ts) - Date.parse(audio.began)) / 1000) : null;
+    heard.current = audio?.began ? (ts) => seek((Date.parse(ts) - Date.parse(audio.began)) / 1000) : null;
     return () => void (heard.current = null);
-  }, [address, audio?.began]);
+  });
 
   if (!audio) return null;
   if (!kept) return html`<p class="player quiet small">The sound of this call is with ${audio.source === "elevenlabs" ? "ElevenLabs" : "the vendor"}; no copy is kept here.</p>`;
