@@ -37,6 +37,9 @@ class Webhooks:
             trust_env=config.abroad,
             verify=_trust(secure=(config.via or config.public_url).startswith("https")),
             headers={"User-Agent": "TwilioProxy/1.1", "Accept": "*/*"},
+            # The front end that Twilio is connected to outlives the instances behind it: no request of a call is lost
+            # because the connection of an earlier one has just died with its gateway.
+            limits=httpx2.Limits(max_keepalive_connections=0),
         )
         self._statuses: asyncio.Queue[dict[str, str] | None] = asyncio.Queue(maxsize=16)
         self._poster: asyncio.Task[None] | None = None
