@@ -35,7 +35,7 @@ PROJECT = "demo-callboard"
 @pytest.fixture(scope="session")
 def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of a running Firestore emulator. Data outlives a test: use ids of your own."""
-    with _shared(_run_folder(tmp_path_factory), "firestore", _firestore()) as address:
+    with _shared(_run_folder(tmp_path_factory), "firestore", firestore_command()) as address:
         yield address
 
 
@@ -49,11 +49,12 @@ def pubsub_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def both(folder: Path) -> Iterator[tuple[str, str]]:
     """The same outside of a test run, for benchmarks: the addresses of Firestore and Pub/Sub."""
-    with _shared(folder, "firestore", _firestore()) as firestore, _shared(folder, "pubsub", _pubsub()) as pubsub:
+    with _shared(folder, "firestore", firestore_command()) as firestore, _shared(folder, "pubsub", _pubsub()) as pubsub:
         yield firestore, pubsub
 
 
-def _firestore() -> Callable[[int], list[str]]:
+def firestore_command() -> Callable[[int], list[str]]:
+    """What starts a Firestore emulator on a port; skips the test where it is not to be had."""
     root = _sdk_root()
     jar = root / "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar" if root else None
     remedy = (
@@ -68,6 +69,41 @@ def _firestore() -> Callable[[int], list[str]]:
         return ["java", HEAP, "-Duser.language=en", "-cp", str(jar), main, "start", *options]
 
     return command
+
+
+class Mortal:
+    """An emulator of a test's own, to be killed, stopped and started again on the same port, where it remembers
+    nothing."""
+
+    def __init__(self, folder: Path, command: Callable[[int], list[str]]) -> None:
+        self._command = command
+        self._process, self._port = _start(folder, "mortal", command)
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        return f"127.0.0.1:{self._port}"
+
+    def signal(self, how: signal.Signals) -> None:
+        """SIGSTOP: it falls silent with all that it knows. SIGCONT: it goes on. SIGKILL: it is gone."""
+        os.killpg(self._process.pid, how)
+        if how is signal.SIGKILL:
+            self._process.wait(timeout=10)
+
+    def start(self) -> None:
+        """Again, after its end. Comes back when it is ready."""
+        self._process = subprocess.Popen(
+            self._command(self._port),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert _ready(self._process, self._port), "the emulator did not come back"
+
+    def close(self) -> None:
+        """For good."""
+        _end(self._process)
 
 
 def _pubsub() -> Callable[[int], list[str]]:

@@ -46,6 +46,12 @@ class Gateway:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU that it has used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     async def stop(self, how: signal.Signals) -> None:
         """Send it this signal, and wait for its end."""
         if self.process.returncode is None:
@@ -55,9 +61,11 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateways(folder: Path, count: int, **more: str) -> AsyncIterator[list[Gateway]]:
-    """So many of them on the same store."""
-    started = [await _start(folder, more) for _ in range(count)]
+async def gateways(
+    folder: Path, count: int, module: str = "media_gateway", **more: str
+) -> AsyncIterator[list[Gateway]]:
+    """So many of them on the same store. In `more`, {address} stands for where it answers."""
+    started = [await _start(folder, module, more) for _ in range(count)]
     try:
         for one in started:
             await _ready(one)
@@ -66,15 +74,16 @@ async def gateways(folder: Path, count: int, **more: str) -> AsyncIterator[list[
         await asyncio.gather(*(one.stop(signal.SIGKILL) for one in started))
 
 
-async def _start(folder: Path, more: Mapping[str, str]) -> Gateway:
+async def _start(folder: Path, module: str, more: Mapping[str, str]) -> Gateway:
     port = free_port()
-    wanted = {**environ(folder), "PUBLIC_BASE_URL": "", "CALLBOARD_ROLE": "dashboard", "LOG_LEVEL": "WARNING", **more}
+    own = {name: value.format(address=f"127.0.0.1:{port}") for name, value in more.items()}
+    wanted = {**environ(folder), "PUBLIC_BASE_URL": "", "CALLBOARD_ROLE": "dashboard", "LOG_LEVEL": "WARNING", **own}
     log = (folder / f"gateway-{port}.log").open("wb")
     with log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "media_gateway",
+            module,
             env={**os.environ, **wanted, "PORT": str(port)},
             stdout=log,
             stderr=log,
