@@ -15,15 +15,19 @@ from pathlib import Path
 import pytest
 
 from functions import runtime
+from infra.simulators.elevenlabs_api import ElevenLabsApi
 from realtime.bus.envelope import encode, push_body
 from realtime.bus.port import BusMessage
 from realtime.call import Call, Status
 from tests.functions import apps
+from tests.functions import test_reconcile_conversations as vendor
 from tests.functions.conftest import embedded
 from tests.functions.test_apply_call_event import beside, deliver, found, opened, push, status
+from tests.functions.test_baggage import relayed
 from tests.functions.test_elevenlabs_webhook import published
+from tests.functions.test_reconcile_conversations import eleven
 
-__all__ = ["embedded"]
+__all__ = ["eleven", "embedded"]
 DIED = 7
 
 
@@ -92,10 +96,14 @@ def test_f7_a_webhook_that_dies_after_it_has_published_is_tried_again_and_is_one
     assert [type_ for _, type_, _ in lines(embedded)] == ["call_status", "call_completed"]
 
 
-def test_f8_a_webhook_that_dies_before_it_has_published_has_told_nobody(embedded: Path) -> None:
-    # No answer, so the vendor may try again; if it does not, `reconcile_conversations` finds the call
-    # (tests/functions/test_reconcile_conversations.py).
-    body = json.dumps(apps.transcription())
+def test_f8_a_webhook_that_dies_before_it_has_published_and_is_never_sent_again(
+    embedded: Path, eleven: ElevenLabsApi
+) -> None:
+    conversation_id = vendor.placed(eleven, "EL_7_1")
+    eleven.finish(conversation_id, vendor.SAID)
+    call = Call(call_id="EL_7_1", conversation_id=conversation_id, hosted=True)
+    vendor.waiting(embedded, call, for_=vendor.LONG)
+    body = json.dumps(apps.transcription(conversation_id))
     dying(
         embedded,
         "import os\n"
@@ -104,7 +112,11 @@ def test_f8_a_webhook_that_dies_before_it_has_published_has_told_nobody(embedded
         f"it.publish = lambda *_: os._exit({DIED})\n"
         f"apps.deliver(apps.app_of('elevenlabs_webhook'), {body!r}.encode())\n",
     )
-    assert published(embedded) == []
+    assert published(embedded) == [], "nobody was told, and the vendor had no answer"
+    assert vendor.run()[1]["published"] == ["EL_7_1"], "so we ask"
+    assert len(relayed(embedded)) == 1
+    events = beside(embedded, lambda journal, _: journal.events("EL_7_1"))
+    assert [event.type.value for event in events] == ["call_status", "call_completed"]
 
 
 def test_f9_an_applier_that_dies_after_its_commit_does_nothing_the_second_time(embedded: Path) -> None:

@@ -29,6 +29,7 @@ from realtime.stores.embedded import EmbeddedStore
 from tests.functions.apps import app_of
 from tests.functions.conftest import embedded
 from tests.functions.test_apply_call_event import status
+from tests.realtime.buses import embedded_bus, pubsub_bus
 
 __all__ = ["embedded"]
 pytestmark = pytest.mark.anyio
@@ -40,12 +41,18 @@ class Poisoned:
 
     def __init__(self, call_sid: str) -> None:
         self.broken, self.refused = True, 0
+        self.came: list[str] = []
+        """What was pushed of this call, each time it was."""
         self._call_sid = call_sid
         self._app = app_of("apply_call_event")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         body = Request(environ).get_data()
-        if self.broken and open_push(json.loads(body)).keys.get("call_sid") == self._call_sid:
+        message = open_push(json.loads(body))
+        ours = message.keys.get("call_sid") == self._call_sid
+        if ours:
+            self.came.append(str(message.data["CallStatus"]))
+        if self.broken and ours:
             self.refused += 1
             return Response("a bug", 500)(environ, start_response)
         answer = self._app.test_client().post("/", data=body, content_type="application/json")
@@ -174,6 +181,43 @@ async def test_f18_poison_goes_aside_and_comes_back_by_replay(
             await bus.publish(news("busy", "CA1"))  # behind the replayed one, in its order
             await asyncio.sleep(0.2)
             assert await told("CA1") == ["completed", None], "a status never goes back"
+    await store.aclose()
+
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("pubsub", marks=pytest.mark.emulator)])
+async def test_f18_what_follows_poison_in_its_order_waits_for_it(
+    kind: str, embedded: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """On a subscription that keeps the order nothing overtakes news that fails; the other calls flow."""
+    emulator = request.getfixturevalue("pubsub_emulator") if kind == "pubsub" else None
+    open_bus = pubsub_bus(emulator) if emulator else embedded_bus(tmp_path)
+    store = EmbeddedStore(embedded)
+    for call_sid in ("CA1", "CA2"):
+        await Journal(store).open(Call(call_id=call_sid, call_sid=call_sid))
+    gate = Poisoned("CA1")
+
+    async def told(call_sid: str) -> list[Any]:
+        return [event.data.get("status") for event in await Journal(store).events(call_sid)]
+
+    words = ("ringing", "in-progress", "completed")
+    with serving(gate) as url:
+        async with open_bus(url) as bus:
+            for word in words:
+                await bus.publish(news(word, "CA1"))
+            for word in words:
+                await bus.publish(news(word, "CA2"))
+            await until(lambda: told("CA2"), ["ringing", "in_progress", "completed", None])
+
+            async def refused() -> bool:
+                return gate.refused >= 3
+
+            await until(refused, True)
+            assert set(gate.came) == {"ringing"}, "delivered again and again, and nothing else of this call"
+            assert await told("CA1") == []
+            gate.broken = False
+            await until(lambda: told("CA1"), ["ringing", "in_progress", "completed", None])
+            first_of = [gate.came.index(word) for word in words]
+            assert first_of == sorted(first_of)
     await store.aclose()
 
 
