@@ -17,10 +17,10 @@ from media_gateway.auth.gate import Gate
 from media_gateway.auth.model import AuthError
 from media_gateway.dashboard.connection import Connections, close
 from media_gateway.dashboard.heads import public, public_head
-from media_gateway.dashboard.newest import newest
 from media_gateway.dashboard.v1 import frames, model
 from media_gateway.dashboard.v1.cursor import MARGIN, BadCursor, Cursors
 from media_gateway.dashboard.v1.encoder import Encoder
+from media_gateway.dashboard.v1.missed import Missed
 from media_gateway.dashboard.v1.model import Limits, Phase, State
 from media_gateway.dashboard.v1.outbox import Outbox
 from media_gateway.dashboard.v1.peer import Peer
@@ -95,6 +95,7 @@ class V1Socket:
         self._ticking: asyncio.Task[None] | None = None
         self._away_since: str | None = None
         self._server = os.environ.get("K_REVISION", "local")
+        self._missed = Missed(journal)
         hub.on_state.append(self._store_state)
 
     async def serve(self, ws: WebSocket) -> None:
@@ -246,7 +247,7 @@ class V1Socket:
         if cursor is not None:
             try:
                 moment = self._cursors.moment(cursor, peer.org) - MARGIN
-                calls, recovered = await newest(self._journal, peer.org, began=iso(moment))
+                calls, recovered = await self._missed.since(peer.org, moment)
                 found = {call.call_id: public_head(call) for call in calls} | found
             except (BadCursor, StoreUnavailable):
                 recovered = False
