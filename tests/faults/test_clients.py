@@ -124,7 +124,7 @@ async def _storm(tmp_path: Path, clients: int, gateways: int) -> None:
                 await there.wait()
                 await over.wait()
                 await follower.until(lambda: len(follower.record) >= len(log))
-                assert follower.record == log
+                assert follower.record[: len(log)] == log  # its analysis comes when it comes
                 assert len([state for state in follower.states if state.phase == "live"]) == 2
 
         async with asyncio.TaskGroup() as group:

@@ -1,9 +1,10 @@
-"""F3, F5, F10 on the real Firestore emulator behind a proxy: the path to the store breaks, the store itself dies or
-falls silent, and what it holds is bad. Calls talk on meanwhile, and their webhooks are taken."""
+"""F3, F5, F10, F20 on the real Firestore emulator behind a proxy: the path to the store breaks, the store itself dies
+or falls silent, and what it holds is bad. Calls talk on meanwhile, and their webhooks are taken."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from tests.emulators import Mortal, firestore_command
 from tests.faults.caller import Caller, calling, webhook
 from tests.faults.fleet import Follower, Gateway, Writer, following, gateways
 from tests.faults.proxy import Proxy
+from tests.faults.soak import soak
 
 pytestmark = [pytest.mark.anyio, pytest.mark.emulator, pytest.mark.xdist_group("cloud")]
 SPIN = 0.25
@@ -201,3 +203,15 @@ async def test_f3_the_store_itself_falls_silent_or_dies(tmp_path: Path, kept: bo
                 await follower.until(lambda: not follower.states[-1].degraded)
     finally:
         await asyncio.to_thread(emulator.close)
+
+
+async def test_f20_nothing_grows_while_calls_and_dashboards_come_and_go(cloud: Cloud) -> None:
+    await soak(cloud, 2, mib=8)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("seconds", [60, int(os.environ.get("CALLBOARD_TEST_SOAK_S", "1200"))])
+async def test_f20_nothing_grows_for_long(tmp_path: Path, firestore_emulator: str, seconds: int) -> None:
+    async with clouded(tmp_path, firestore_emulator) as here:
+        await soak(here, seconds, mib=16)
