@@ -23,7 +23,7 @@ from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.port import DocumentStore
 from tests.media_gateway.harness import KEY, environ
 
-READY_S = 60.0
+READY_S = 110.0
 PATIENCE_S = 60.0
 """How long a client may take to have everything: a machine may be slow, a lost event never comes."""
 

@@ -155,9 +155,12 @@ class Rooms(RuleBasedStateMachine):
         log = next(log for log in self.logs if log.epoch == read.epoch)
         self.tell(PageRead(read.epoch, read.after, log.page(read.after, limit)))
 
-    @rule(after=st.integers(0, 20), limit=st.integers(1, 10), data=st.data())
-    def page_comes_that_nobody_waits_for(self, after: int, limit: int, data: st.DataObject) -> None:
+    @rule(after=st.integers(0, 20), limit=st.integers(1, 10), same=st.booleans(), data=st.data())
+    def page_comes_that_nobody_waits_for(self, after: int, limit: int, same: bool, data: st.DataObject) -> None:
+        """Of another place, or of the very same one in a journal that is no more."""
         log = data.draw(st.sampled_from(self.logs))
+        if same and self.room.reading is not None:
+            after = self.room.reading
         if log is not self.log or after != self.room.reading:
             self.tell(PageRead(log.epoch, after, log.page(after, limit)))
 
