@@ -77,7 +77,7 @@ async def analyses(store: DocumentStore, call_id: str = "CA1") -> list[Event]:
 @pytest.mark.parametrize("kind", BOTH)
 async def test_of_several_instances_one_does_it(kind: str, request: pytest.FixtureRequest) -> None:
     clock, asked = Clock(), Counted()
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=clock)) as store:
         call = await over(Journal(store, clock=clock))
         several = [Analyst(Journal(store, clock=clock), asked, clock=clock) for _ in range(5)]
         done = await asyncio.gather(*(one.analyse(call) for one in several))
@@ -96,7 +96,7 @@ async def test_when_the_one_that_began_dies_another_does_it_and_a_late_one_chang
 ) -> None:
     clock, dying, asked = Clock(), Counted(), Counted()
     dying.gate.clear()
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=clock)) as store:
         call = await over(Journal(store, clock=clock))
         slow = asyncio.create_task(Analyst(Journal(store, clock=clock), dying, clock=clock).analyse(call))
         while not dying.asked:
@@ -116,7 +116,7 @@ async def test_a_call_stays_among_the_active_ones_until_it_is_analysed_or_hopele
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     clock = Clock()
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=clock)) as store:
         journal = Journal(store, clock=clock)
         await over(journal)
         await over(journal, "EL_1", hosted=True)
@@ -131,7 +131,7 @@ async def test_a_call_stays_among_the_active_ones_until_it_is_analysed_or_hopele
 async def test_what_openai_cannot_say_the_script_says_and_says_so(request: pytest.FixtureRequest) -> None:
     asked = Counted()
     asked.fault = "openai: busy, HTTP 429"
-    async with opened(opener("embedded", request)) as store:
+    async with opened(opener("embedded", request, clock=Clock())) as store:
         journal = Journal(store, clock=Clock())
         await Analyst(journal, asked, clock=Clock()).analyse(await over(journal))
         (event,) = await analyses(store)
@@ -140,7 +140,7 @@ async def test_what_openai_cannot_say_the_script_says_and_says_so(request: pytes
 
 async def test_nobody_is_asked_about_a_call_in_which_nothing_was_said(request: pytest.FixtureRequest) -> None:
     asked = Counted()
-    async with opened(opener("embedded", request)) as store:
+    async with opened(opener("embedded", request, clock=Clock())) as store:
         journal = Journal(store, clock=Clock())
         assert await Analyst(journal, asked, clock=Clock()).analyse(await over(journal, said=False))
         assert asked.asked == []
@@ -175,7 +175,7 @@ REPORT = (
 
 
 async def test_openai_is_asked_once_with_a_schema_and_the_transcript_is_data(request: pytest.FixtureRequest) -> None:
-    async with OpenAiApi().serving() as api, opened(opener("embedded", request)) as store:
+    async with OpenAiApi().serving() as api, opened(opener("embedded", request, clock=Clock())) as store:
         api.say(Reply(text=REPORT))
         one, journal = analyser(api), Journal(store, clock=Clock())
         call = await over(journal)
@@ -193,7 +193,7 @@ async def test_openai_is_asked_once_with_a_schema_and_the_transcript_is_data(req
 
 
 async def test_openai_by_itself_answers_in_the_schema(request: pytest.FixtureRequest) -> None:
-    async with OpenAiApi().serving() as api, opened(opener("embedded", request)) as store:
+    async with OpenAiApi().serving() as api, opened(opener("embedded", request, clock=Clock())) as store:
         one, journal = analyser(api), Journal(store, clock=Clock())
         call = await over(journal)
         assert (await one.analyse(call, await journal.events("CA1"))).success in ("success", "failure", "unknown")
@@ -207,7 +207,7 @@ async def test_what_openai_does_wrong_is_one_clear_failure(
     kind: Kind, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openai_analysis, "PAUSE_S", 0.0)
-    async with OpenAiApi().serving() as api, opened(opener("embedded", request)) as store:
+    async with OpenAiApi().serving() as api, opened(opener("embedded", request, clock=Clock())) as store:
         api.faults.add(Fault(kind=kind, times=99))
         one, journal = analyser(api, attempt_s=2.0), Journal(store, clock=Clock())
         call = await over(journal)
@@ -222,7 +222,7 @@ async def test_an_answer_that_is_none(
     text: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openai_analysis, "PAUSE_S", 0.0)
-    async with OpenAiApi().serving() as api, opened(opener("embedded", request)) as store:
+    async with OpenAiApi().serving() as api, opened(opener("embedded", request, clock=Clock())) as store:
         api.say(*(Reply(text=text) for _ in range(9)))
         one, journal = analyser(api), Journal(store, clock=Clock())
         with pytest.raises(AnalysisFailed, match="openai"):

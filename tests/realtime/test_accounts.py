@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 @pytest.mark.parametrize("kind", BOTH)
 async def test_users(kind: str, request: pytest.FixtureRequest) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         accounts = Accounts(store, clock=lambda: NOON)
         ann = await accounts.add_user("Ann ", org="acme", role="viewer", password="$hash", actor="root")
         assert await accounts.user("ANN") == ann
@@ -59,7 +59,7 @@ async def test_users(kind: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("kind", BOTH)
 async def test_keys(kind: str, request: pytest.FixtureRequest) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         accounts = Accounts(store, clock=lambda: NOON)
         key, text = await accounts.add_key("reporting", org="acme", role="viewer", actor="ann")
         parts = key_parts(text)
@@ -93,7 +93,7 @@ async def test_keys(kind: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("kind", BOTH)
 async def test_of_two_changes_at_once_one_wins(kind: str, request: pytest.FixtureRequest) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         accounts = Accounts(store)
         await accounts.add_user("ann", org="acme", role="viewer", password="$1", actor="root")
         read = accounts._user_of
@@ -114,7 +114,7 @@ async def test_of_two_changes_at_once_one_wins(kind: str, request: pytest.Fixtur
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "ä", "key:abc", "a/b", ".a", "a" * 65])
 async def test_names_that_are_none(name: str, request: pytest.FixtureRequest) -> None:
-    async with opened(opener("embedded", request)) as store:
+    async with opened(opener("embedded", request, clock=lambda: NOON)) as store:
         with pytest.raises(Invalid):
             await Accounts(store).add_user(name, org="acme", role="viewer", password="$", actor="root")
 

@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 async def test_it_is_read_newest_first_page_by_page_and_per_organisation(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         for n in range(5):
             await audit.record(store, "acme", "ann", "call.hangup", f"CA{n}", NOON + timedelta(seconds=n), {"n": n})
         await audit.record(store, "acme", "bob", "call.say", "CA5", NOON + timedelta(seconds=4))  # the same moment
@@ -34,7 +34,7 @@ async def test_it_is_read_newest_first_page_by_page_and_per_organisation(
 
 @pytest.mark.parametrize("kind", BOTH)
 async def test_it_stands_and_falls_with_what_was_done(kind: str, request: pytest.FixtureRequest) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         done = Create("things/one", {"a": 1})
         await store.commit([done, audit.entry("acme", "ann", "thing.make", "one", NOON)])
         with pytest.raises(Conflict):

@@ -36,7 +36,7 @@ async def kept(store: DocumentStore, raw: str, message: BusMessage | None = None
 
 @pytest.mark.parametrize("kind", BOTH)
 async def test_what_was_kept_aside(kind: str, request: pytest.FixtureRequest) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         letters, bus = Letters([KeptAside(store)]), NotedBus()
         await kept(store, pushed(NEWS), NEWS)
         await kept(store, pushed(NEWS), NEWS)  # the same again

@@ -100,7 +100,7 @@ async def left(store: DocumentStore, call_id: str) -> list[str]:
 async def test_everything_of_a_call_goes_and_its_neighbour_stays(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         call = await lived(store, tmp_path, "CA1", PHONE)
         await lived(store, tmp_path, "CA2", OTHER)
         before = await left(store, "CA2")
@@ -123,7 +123,7 @@ async def test_everything_of_a_call_goes_and_its_neighbour_stays(
 async def test_everything_of_a_number_goes_in_its_organisation(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         for call_id, phone, org in (("CA1", PHONE, "default"), ("CA2", OTHER, "default"), ("CA3", PHONE, "acme")):
             await lived(store, tmp_path, call_id, phone, org=org)
         await Journal(store).open(Call(call_id="CA4", to_number=PHONE))
@@ -144,7 +144,7 @@ async def test_everything_of_a_number_goes_in_its_organisation(
 
 
 async def test_a_call_that_goes_on_is_left_alone(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    async with opened(opener("embedded", request)) as store:
+    async with opened(opener("embedded", request, clock=lambda: NOON)) as store:
         call = await Journal(store).open(Call(call_id="CA1"))
         with pytest.raises(GoesOn):
             await eraser(store, tmp_path).call(call, actor="ann", now=NOON)
@@ -153,7 +153,7 @@ async def test_a_call_that_goes_on_is_left_alone(request: pytest.FixtureRequest,
 
 @pytest.mark.parametrize("kind", BOTH)
 async def test_news_that_comes_afterwards_is_dropped(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         call = await lived(store, tmp_path, "CA1", PHONE)
         await eraser(store, tmp_path).call(call, actor="ann", now=NOON)
         status = BusMessage("s", "twilio", "status", {"call_sid": "CA-CA1"}, iso(NOON), {"CallStatus": "ringing"})
@@ -167,7 +167,7 @@ async def test_news_that_comes_afterwards_is_dropped(kind: str, request: pytest.
 async def test_everything_that_a_call_leaves_behind_expires(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with opened(opener(kind, request)) as store:
+    async with opened(opener(kind, request, clock=lambda: NOON)) as store:
         await lived(store, tmp_path, "CA1", PHONE)
         collections = ["calls", "aliases", "waiting", "dead_letters", *(f"calls/CA1/{n}" for n in retention.OF_A_CALL)]
         for name in collections:
@@ -184,7 +184,7 @@ async def test_the_sweep_empties_a_store_that_nobody_writes_to(tmp_path: Path) -
     blobs.put("audio/x.mp3", b"x", content_type="audio/mpeg")
     now = NOON.replace(day=22)
     assert await retention.sweep(store, blobs, days=36_500, now=now) == 0
-    far = datetime.now(UTC).replace(year=2100)
+    far = datetime(2100, 1, 1, tzinfo=UTC)
     assert await retention.sweep(store, blobs, days=30, now=far) == 1
     async with asyncio.timeout(5):
         while await store.query(Query("parked/x/parts")):
