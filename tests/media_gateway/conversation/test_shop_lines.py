@@ -28,7 +28,7 @@ def test_on_a_closed_day_nothing_is_booked_and_nobody_is_asked() -> None:
     assert said(flow, "oil change as soon as possible", now=NOW.replace(hour=19))[-1]["tools"][0]["arguments"] == {
         "date": "2026-11-22"
     }
-    christmas = said(flows()["inbound_new"], "oil change on december 25th at two")[-1]
+    christmas = said(changed("inbound_new", closed_days=["12-25"]), "oil change on december 25th at two")[-1]
     assert "we are closed" in christmas["say"]
 
 
@@ -133,7 +133,7 @@ def test_an_inbound_call_never_gets_a_flow_that_calls_people() -> None:
 
 
 def test_open_is_by_the_shops_clock() -> None:
-    flow = flows()["inbound_new"]
+    flow = changed("inbound_new", closed_days=["12-25"])
     assert flow.is_open(NOW)
     assert not flow.is_open(NIGHT)
     assert not flow.is_open(datetime(2026, 12, 25, 12, tzinfo=flow.zone))
