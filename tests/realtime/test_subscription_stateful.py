@@ -40,7 +40,7 @@ class Log:
     done: bool = False
 
     def add(self, kind: EventType) -> None:
-        data = {"call_data": {}} if kind is EventType.CALL_COMPLETED else {}
+        data: dict[str, Any] = {"call_data": {}} if kind is EventType.CALL_COMPLETED else {}
         self.lines.append(Event("CA1", self.epoch, len(self.lines) + 1, kind, TS, data))
         self.done |= kind is EventType.CALL_COMPLETED
 
