@@ -115,9 +115,11 @@ def test_an_image_is_built_again_when_a_file_of_it_changes(tmp_path: Path) -> No
 
 def test_every_function_is_deployed_and_is_there() -> None:
     text = (ROOT / "functions" / "main.py").read_text()
-    assert set(re.findall(r"^(\w+) = functions_framework\.http", text, re.MULTILINE)) == {
-        one.entry for one in FUNCTIONS
-    }
+    there = dict(re.findall(r'^(\w+) = _entry\("(\w+)"\)$', text, re.MULTILINE))
+    assert set(there) == {one.entry for one in FUNCTIONS}
+    for entry, name in there.items():
+        assert entry == name
+        assert f"def {name}(" in (ROOT / "functions" / f"{name}.py").read_text()
 
 
 @pytest.mark.call

@@ -110,6 +110,7 @@ def test_plan_typed_when_there_is_nothing_to_do(run: Run) -> None:
     assert "Nothing was changed." in shown.text
 
 
+@pytest.mark.long
 def test_up_asks_and_a_script_must_say_yes(run: Run, story: Story) -> None:
     before = len(story.here.cloud.writes)
     shown = run("up", *HERE, "--alert-email", "ops@example.com", "--budget", "60")

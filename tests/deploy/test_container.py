@@ -106,8 +106,8 @@ def test_without_settings_it_says_what_is_missing(image: Path) -> None:
     ("changes", "said"),
     [
         ({}, "missing"),  # the demo engines are asked for, and an image has none
-        ({"CALLBOARD_FLOWS_DIR": "/nowhere"}, "/nowhere"),
-        ({"CALLBOARD_DATA_DIR": "/dev/null/data"}, "CALLBOARD_DATA_DIR"),
+        pytest.param({"CALLBOARD_FLOWS_DIR": "/nowhere"}, "/nowhere", marks=pytest.mark.long),
+        pytest.param({"CALLBOARD_DATA_DIR": "/dev/null/data"}, "CALLBOARD_DATA_DIR", marks=pytest.mark.long),
     ],
 )
 def test_what_keeps_it_from_starting_is_said(image: Path, tmp_path: Path, changes: dict[str, str], said: str) -> None:
@@ -132,6 +132,7 @@ async def test_a_conversation_with_the_embedded_store(image: Path, tmp_path: Pat
         await _converse(*gateway)
 
 
+@pytest.mark.long
 @pytest.mark.emulator
 async def test_a_conversation_as_in_production(
     image: Path, tmp_path: Path, firestore_emulator: str, pubsub_emulator: str

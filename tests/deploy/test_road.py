@@ -183,7 +183,14 @@ def runner(here: Ground) -> Gcloud:
 CREATE = Command(("pubsub", "topics", "create", "a-topic"))
 
 
-@pytest.mark.parametrize(("status", "reason"), [(429, "RESOURCE_EXHAUSTED"), (503, "UNAVAILABLE"), (500, "INTERNAL")])
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (429, "RESOURCE_EXHAUSTED"),
+        pytest.param(503, "UNAVAILABLE", marks=pytest.mark.long),  # gcloud itself waits and tries these again
+        pytest.param(500, "INTERNAL", marks=pytest.mark.long),
+    ],
+)
 def test_what_passes_is_tried_again(here: Ground, status: int, reason: str) -> None:
     gcloud = runner(here)
     here.cloud.faults = [Fault("pubsub", "PUT", "/topics/", status, reason, 2)]
