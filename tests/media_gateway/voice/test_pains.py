@@ -175,7 +175,7 @@ def test_an_answer_of_which_nothing_was_heard_is_not_in_the_history() -> None:
         assert await world.quiet()
         world.tools.gate.clear()
         world.speak("please look it up")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.4)
         hear(world, Final("no wait please", 0.9))  # before its first sound
         world.tools.gate.set()
         assert await world.quiet()
