@@ -200,6 +200,7 @@ async def _measured(
     await asyncio.sleep(SETTLE_S)
     gc.collect()
     gc.freeze()
+    await asyncio.sleep(0.5)  # what was late because of that is made up for
     seen.behind_s, seen.frames, seen.gaps, seen.clears = 0.0, 0, [], []
     looking = _profiler(pid, seconds, profile / f"{kind}-{calls}.txt") if profile else None
     since, used, mine = time.perf_counter(), cpu_s(pid), time.process_time()
