@@ -164,8 +164,9 @@ class Up:
         """What follows the services, seen anew when anything has changed; and what hangs on what follows them."""
         if not changed:
             return todo.phases.wires
-        wanted = resources(place)
-        state = observe(self.gcloud, place, wanted, {*WIRES, "channel", "secret", "topic", "queue", "repository"})
+        named = ("service:", "subscription:")
+        wanted = [one for one in resources(place) if one.kind != "grant" or one.spec["on"].startswith(named)]
+        state = observe(self.gcloud, place, wanted, {*WIRES, "channel"})
         place = with_channel(place, state)
         everything = plan(place, State({**todo.state.found, **state.found}, state.policies, state.services))
         return everything.wires
