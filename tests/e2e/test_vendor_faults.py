@@ -26,7 +26,7 @@ from infra.simulators.deepgram_speak import DeepgramSpeak
 from infra.simulators.elevenlabs_tts import ElevenLabsTts
 from infra.simulators.expect import Expect
 from infra.simulators.report import Entry
-from infra.simulators.scenario import AfterAssistant, HangUp, Say, Scenario, Step, load_scenario
+from infra.simulators.scenario import AfterAssistant, HangUp, Say, Scenario, Step, StreamEnd, Wait, load_scenario
 from infra.simulators.vendor_faults import Fault, Faults, Kind, Trouble
 from infra.simulators.vendors import HEARS_MS, ByClip, Vendors
 from tests.e2e.system import running
@@ -136,11 +136,11 @@ class Ground:
 
 
 def short(scenario: Scenario, moments: Sequence[Moment]) -> Scenario:
-    """The caller says as much as the moments need, hears the answer and hangs up."""
+    """The caller says as much as the moments need; hears the answer and hangs up, or is said goodbye to."""
     lines = ["need_oil_change", "tomorrow_at_two_afternoon", "yes_please", "no_thank_you"]
     count = 4 if {"at the end", "tool round"} & set(moments) else 1
     steps = [Step(Say(line), AfterAssistant(700)) for line in lines[:count]]
-    steps.append(Step(HangUp(), AfterAssistant(700)))
+    steps.append(Step(Wait(), StreamEnd()) if count == len(lines) else Step(HangUp(), AfterAssistant(700)))
     expect = Expect(status="completed", ended_by=("caller", "gateway"))
     return replace(scenario, steps=tuple(steps), expect=expect, deadline_s=100)
 
