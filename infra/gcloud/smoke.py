@@ -86,7 +86,8 @@ async def smoke(
         except _Wrong as wrong:
             one = Finding(what, False, str(wrong))
         except FAILED as error:
-            one = Finding(what, False, f"{type(error).__name__}: {str(error)[:200]}")
+            said = next(iter(str(error).splitlines()), "")
+            one = Finding(what, False, f"{type(error).__name__}: {said[:200]}")
         told(one)
         found.append(one)
     return found
