@@ -191,7 +191,7 @@ def against(folder: str) -> dict[str, Any]:
     found: dict[str, list[float]] = {"here": [], "there": []}
     for name, place in (("here", os.getcwd()), ("there", folder)) * 2:
         done = subprocess.run(
-            [sys.executable, str(Path(__file__).resolve()), "--cold"],
+            [sys.executable, str(Path(__file__).resolve()), "--cold", "--json"],
             capture_output=True, text=True, check=True, cwd=place, env={**os.environ, "PYTHONPATH": place},
         )  # fmt: skip
         found[name].append(json.loads(done.stdout.splitlines()[-1])["live"])
