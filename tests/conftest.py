@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.emulators import firestore_emulator, pubsub_emulator
+from tests.lanes import place, scheduler
 
 __all__ = ["firestore_emulator", "pubsub_emulator"]
 
@@ -44,12 +45,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if any(item.get_closest_marker(name) for name in FAST_LEAVES_OUT)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    # Calls in real time mostly wait: begun first, they pass while other workers compute.
-    items.sort(key=lambda item: item.get_closest_marker("call") is None)
+    items.sort(key=lambda item: place(item.nodeid))
     if not config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="long: run `python3 run.py test --long`"))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return scheduler(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

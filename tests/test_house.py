@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lanes import LANES
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("realtime", "functions", "media_gateway", "infra", "scripts")
 
@@ -51,6 +53,10 @@ def test_files_and_functions_stay_short() -> None:
                 if length > 80:
                     long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {length} lines")
     assert long == []
+
+
+def test_the_lanes_name_files_that_are_there() -> None:
+    assert [file for files in LANES.values() for file in files if not (ROOT / file).is_file()] == []
 
 
 def test_every_room_says_what_it_is() -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 WORKERS = 4
-"""Two of them have the calls in real time, which mostly wait (the groups of those tests); two compute."""
+"""Two of them have the calls in real time, which mostly wait (tests/lanes.py); two compute."""
 
 
 def run_tests(arguments: Sequence[str], *, long: bool, fast: bool) -> int:
@@ -19,7 +19,7 @@ def run_tests(arguments: Sequence[str], *, long: bool, fast: bool) -> int:
     libraries = subprocess.call([sys.executable, "-m", "media_gateway.dashboard.frontend"], cwd=ROOT)
     if libraries:
         return libraries
-    workers = [] if any(given.startswith("-n") for given in arguments) else ["-n", str(WORKERS), "--dist", "loadgroup"]
+    workers = [] if any(given.startswith("-n") for given in arguments) else ["-n", str(WORKERS)]
     which = [*(["--long"] if long else []), *(["--fast"] if fast else [])]
     command = [sys.executable, "-m", "pytest", *workers, *which, *arguments]
     return subprocess.call(command, cwd=ROOT)

@@ -13,7 +13,7 @@ from tests.browser.house import ANSWERS, CAPITAL, PEOPLE, TOWER, House, living
 from tests.browser.page import CHROMIUM, MICROPHONE, Dashboard, chromium
 from tests.conftest import require
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")

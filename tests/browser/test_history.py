@@ -12,7 +12,7 @@ from tests.browser.archive import RECORDING
 from tests.browser.page import Dashboard
 from tests.browser.stub import CODE, Stub, token
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 REFUSED = "Failed to load resource"
 
 

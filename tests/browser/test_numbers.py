@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.page import Dashboard
 from tests.browser.stub import CODE, Stub
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 CHARTS = 8
 
 

@@ -13,7 +13,7 @@ from tests.browser import story
 from tests.browser.page import Dashboard
 from tests.browser.stub import CALL, CODE, Stub
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 REFUSED = "Failed to load resource"
 SILENCE = b"\xff" * 800
 

@@ -12,7 +12,7 @@ from media_gateway.auth import Principal, Tokens
 from tests.browser.house import House, living
 from tests.browser.page import Dashboard
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 REFUSED = "Failed to load resource"
 OWN, OTHER = "a horse of my own", "another horse of mine"
 

@@ -17,7 +17,7 @@ from realtime.campaigns.table import NoTable, check
 from tests.browser.page import Dashboard
 from tests.browser.stub import CALL, CODE, Host, Stub, token
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 ROWS = "phone,first_name,service\n+14155550101,Ann,oil change\n+14155550102,Bob,brake service\nnonsense,Carl,\n"
 REFUSED = "Failed to load resource"
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tests.browser.page import Dashboard
 from tests.browser.stub import CODE, Host, Stub, token
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 AT = "2026-11-20T12:00:00.000Z"
 INCOMING = "https://calls.example.com/api/v1/voice/incoming"
 REFUSED = "Failed to load resource"

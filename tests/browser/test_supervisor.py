@@ -14,7 +14,7 @@ from tests.browser.page import CHROMIUM, MICROPHONE, Dashboard, chromium
 from tests.browser.stub import CALL, CODE, Stub, token
 from tests.conftest import require
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 LINES = (
     "I need an oil change tomorrow at two", "My brakes make a noise when I stop", "What time do you close today?",
     "Can I move my appointment to Friday?", "I want to speak to a manager, please", "How much is a tire rotation?",

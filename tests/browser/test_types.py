@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-import pytest
-
 from media_gateway.dashboard import frontend
 
-pytestmark = pytest.mark.xdist_group("browser")
 CHECK = ("-p", str(frontend.HERE / "tsconfig.json"))
 
 

@@ -26,7 +26,7 @@ from tests.deploy.fake_google.ready import ENVIRON
 from tests.deploy.story import Story
 from tests.deploy.terminal import COLUMNS, HERE, LINES, Shown, terminal
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("gcloud")]
+pytestmark = [pytest.mark.timeout(900)]
 Run = Callable[..., Shown]
 GATEWAY = "callboard-gateway"
 

@@ -20,7 +20,7 @@ from tests.deploy.rules import broken
 from tests.deploy.story import Story
 from tests.deploy.terminal import terminal
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("gcloud")]
+pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 BUILD: dict[str, Any] = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -21,7 +21,7 @@ from infra.gcloud.services import Inputs, document
 from tests.deploy.fake_google.cloud import NUMBER, PROJECT, Fault
 from tests.deploy.fake_google.ready import Ground, ready
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("gcloud")]
+pytestmark = [pytest.mark.timeout(300)]
 PHONE = "callboard-gateway"
 NAMES = (PHONE, "callboard-apply")
 SETTINGS = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_PHONE_NUMBER": "+15551230000"}

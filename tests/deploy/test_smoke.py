@@ -11,7 +11,7 @@ import pytest
 from infra.gcloud.smoke import Finding, Target, smoke
 from tests.e2e.system import running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(180)]
 PUBLIC = "https://calls.example.com"
 
 

@@ -20,7 +20,7 @@ from tests.deploy.fake_google.ready import ENVIRON, Died, ready
 from tests.deploy.rules import RULES, broken
 from tests.deploy.story import Story, copied
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("gcloud")]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 def test_from_nothing_to_everything(story: Story) -> None:

@@ -19,7 +19,7 @@ from tests.browser.page import CHROMIUM, Dashboard, chromium
 from tests.conftest import require
 from tests.e2e.system import Emulators, Running, running
 
-pytestmark = [pytest.mark.call, pytest.mark.browser, pytest.mark.xdist_group("calls"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.call, pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 def watch_in_browser(address: str, code: str, ready: asyncio.Event, loop: asyncio.AbstractEventLoop) -> list[Any]:

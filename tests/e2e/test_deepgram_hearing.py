@@ -16,7 +16,7 @@ from infra.simulators.scenario import load_scenario
 from infra.simulators.vendor_faults import Fault, Faults, Kind
 from tests.e2e.system import running
 
-pytestmark = [pytest.mark.long, pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.call, pytest.mark.timeout(180)]
 SAID = ("I need to schedule an oil change.", "Tomorrow at two in the afternoon.", "Yes, please.", "No, thank you.")
 
 

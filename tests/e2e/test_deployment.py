@@ -32,7 +32,7 @@ from tests.e2e.deployment import (
 )
 from tests.e2e.hosted import SAID, SECRET, Ground, ground
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(600)]
 TALKED = [
     {"type": "agent_response", "agent_response_event": {"agent_response": SAID[0][1]}},
     {"type": "user_transcript", "user_transcription_event": {"user_transcript": SAID[1][1]}},

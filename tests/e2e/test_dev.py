@@ -16,7 +16,7 @@ from infra.local.clients import Api
 from infra.local.judge import booked, of, texts
 from infra.local.system import LocalSystem, free_port
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("more calls"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(150)]
 
 Journal = Sequence[dict[str, Any]]
 

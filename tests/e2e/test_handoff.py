@@ -20,7 +20,7 @@ from infra.simulators.report import CallReport
 from infra.simulators.scenario import load_scenario, parse_scenario
 from tests.e2e.system import Running, running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
 NUMBER = "+14155550177"
 PACE = 0.3

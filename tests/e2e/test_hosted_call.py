@@ -18,7 +18,7 @@ from infra.simulators.elevenlabs_api import AGENT_ID
 from realtime.records.demo import DEMO_PHONE
 from tests.e2e.hosted import ORDER, PERSONALIZE, PLACE, SAID, SECRET, Ground, ground
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("more calls"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(120)]
 
 
 def shown(watcher: Watcher) -> list[Any]:

@@ -22,7 +22,7 @@ from infra.simulators.wav import read_mulaw
 from tests.conftest import require
 from tests.e2e.system import Running, running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("more calls"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(180)]
 
 FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 SPOKEN = {

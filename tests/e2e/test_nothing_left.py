@@ -30,7 +30,7 @@ from media_gateway.wiring import build_sessions
 from realtime.events import EventType
 from tests.media_gateway.harness import TOKEN, environ
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("more calls"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(150)]
 
 ROUNDS = 2
 MIB = 1024 * 1024

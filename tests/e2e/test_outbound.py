@@ -28,7 +28,7 @@ from realtime.records.customers import phone_key
 from realtime.stores.port import DocumentStore
 from tests.e2e.system import Running, running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
 TOKEN = "the-token-of-the-account"
 OURS = "+14155550100"

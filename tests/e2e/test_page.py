@@ -25,7 +25,7 @@ from tests.conftest import require
 from tests.e2e.system import running
 from tests.e2e.test_human_speech import FOLDER
 
-pytestmark = [pytest.mark.call, pytest.mark.browser, pytest.mark.xdist_group("more calls"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.call, pytest.mark.browser, pytest.mark.timeout(180)]
 
 SPOKEN = "tt-weasels"
 RATE = 48_000

@@ -20,7 +20,7 @@ from tests.e2e.system import Running, running
 from tests.e2e.test_outbound import OURS, TOKEN, scenario
 from tests.functions.shop import PHONES, reminder_of, seed
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
 ANY_TIME = {"opens": "00:00", "closes": "23:59:59.999999", "spacing": 60}
 YES = {"say": "plain_yes", "when": "after_assistant"}

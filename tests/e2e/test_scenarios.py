@@ -14,7 +14,7 @@ from infra.local.simulate import Verdict, simulate
 from infra.simulators.scenario import Scenario, load_scenario, scenario_names
 from tests.e2e.system import running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(400)]
 
 NEEDS_A_PERSON = {"typed"}
 ELSEWHERE = {"book_oil_change"}

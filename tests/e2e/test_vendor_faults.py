@@ -31,7 +31,7 @@ from infra.simulators.vendor_faults import Fault, Faults, Kind, Trouble
 from infra.simulators.vendors import HEARS_MS, ByClip, Vendors
 from tests.e2e.system import running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
 Vendor = Literal["v1", "flux", "openai", "deepgram voice", "elevenlabs"]
 Moment = Literal[

@@ -19,7 +19,7 @@ from infra.simulators.vendor_faults import Fault, Kind
 from infra.simulators.vendors import Vendors
 from tests.e2e.system import running
 
-pytestmark = [pytest.mark.call, pytest.mark.xdist_group("more calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
 Journal = list[dict[str, Any]]
 Call = tuple[Verdict, Journal]

@@ -21,7 +21,7 @@ from tests.faults.inside import inside
 from tests.faults.proxy import Proxy
 from tests.media_gateway.harness import KEY, closed
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 
 @dataclass

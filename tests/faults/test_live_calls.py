@@ -24,7 +24,7 @@ from tests.faults.fleet import Follower, Gateway, Writer, beside, following, gat
 from tests.faults.proxy import Proxy
 from tests.media_gateway.harness import TOKEN
 
-pytestmark = [pytest.mark.anyio, pytest.mark.call, pytest.mark.xdist_group("calls"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.call, pytest.mark.timeout(240)]
 
 
 @dataclass

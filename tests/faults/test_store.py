@@ -22,7 +22,7 @@ from tests.faults.fleet import Follower, Gateway, Writer, following, gateways
 from tests.faults.proxy import Proxy
 from tests.faults.soak import soak
 
-pytestmark = [pytest.mark.anyio, pytest.mark.emulator, pytest.mark.xdist_group("cloud"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.emulator, pytest.mark.timeout(240)]
 SPIN = 0.25
 """Of a core, beyond what the same time costs when all is well: less than anything that tries again without a pause."""
 

@@ -122,7 +122,6 @@ def test_nothing_that_answers_there_is_said_in_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.call
-@pytest.mark.xdist_group("more calls")
 def test_a_call_prints_its_verdict_and_nothing_else(tmp_path: Path) -> None:
     sounds = tmp_path / "sounds"
     done = callboard("simulate-call", "--scenario", "hang_up_midway", "--wav", str(sounds), "--json", LOG_LEVEL="INFO")
