@@ -34,6 +34,8 @@ NICE = 10
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long tests too")
     parser.addoption("--fast", action="store_true", help="leave out calls, Chromium, emulators and what is slow")
+    parser.addoption("--yes", action="store_true", help="tests/e2e/test_deployment.py may ring TEST_PHONE_NUMBER")
+    parser.addoption("--deployed", action="store_true", help="its tests start no system where no deployment is named")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

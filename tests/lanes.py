@@ -1,6 +1,6 @@
 """Who runs which tests when several workers share them: a file stays with one worker, which makes its fixtures once.
 
-Calls in real time mostly wait. They are two lanes, begun first, so that they pass while the other workers compute; what
+Calls in real time mostly wait. They are three lanes, begun first, so that they pass while the other worker computes; what
 asks gcloud shares one deployed system. (Under pytest 9.2 the mark `xdist_group` of pytest-xdist 3.8 does nothing.)
 """
 
@@ -13,23 +13,25 @@ import pytest
 LANES: dict[str, tuple[str, ...]] = {
     "telephone 1": (
         "tests/e2e/test_scenarios.py",
-        "tests/e2e/test_handoff.py",
-        "tests/e2e/test_booking.py",
+        "tests/e2e/test_page.py",
+        "tests/e2e/test_nothing_left.py",
         "tests/e2e/test_outbound.py",
-        "tests/e2e/test_reminders.py",
-        "tests/e2e/test_vendor_faults.py",
-        "tests/faults/test_live_calls.py",
     ),
     "telephone 2": (
+        "tests/e2e/test_handoff.py",
         "tests/e2e/test_vendors.py",
-        "tests/e2e/test_page.py",
-        "tests/e2e/test_dev.py",
-        "tests/e2e/test_nothing_left.py",
-        "tests/e2e/test_hosted_call.py",
-        "tests/e2e/test_human_speech.py",
+        "tests/e2e/test_vendor_faults.py",
+        "tests/faults/test_live_calls.py",
         "tests/e2e/test_deployment.py",
-        "tests/deploy/test_smoke.py",
+    ),
+    "telephone 3": (
+        "tests/e2e/test_booking.py",
+        "tests/e2e/test_dev.py",
         "tests/infra/cli/test_cli.py",
+        "tests/deploy/test_smoke.py",
+        "tests/e2e/test_reminders.py",
+        "tests/e2e/test_human_speech.py",
+        "tests/e2e/test_hosted_call.py",
     ),
     "gcloud": (
         "tests/deploy/test_up.py",

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 WORKERS = 4
-"""Two of them have the calls in real time, which mostly wait (tests/lanes.py); two compute."""
+"""Three of them have the calls in real time, which mostly wait (tests/lanes.py), and compute when these are over."""
 
 
 def run_tests(arguments: Sequence[str], *, long: bool, fast: bool) -> int:

@@ -77,6 +77,8 @@ async def one_conversation(folder: Path) -> None:
         await asyncio.to_thread(speak, ground.system.url, ground.system.demo_code, recording(folder))
         async with Api(ground.target.url, ground.target.username, ground.target.password) as api:
             (call,) = (await api.get("/api/v1/calls"))["calls"]
+            kept = call["metadata"].pop("recording")
+            assert kept["ms"] > 5_000
             assert call["metadata"] == {"source": "browser", "user": ground.target.username}
             journal = await api.events(call["call_id"])
             heard = next(event["seq"] for event in journal if event["type"] == "final_transcript")
@@ -125,7 +127,7 @@ class Watching:
             )
             self.say(self.alone)
             expect(page.locator(".link-state")).to_have_text("Live", timeout=60_000)
-            expect(page.get_by_text("Connected again.")).to_be_visible()
+            expect(page.get_by_text("Connected again.")).to_be_visible(timeout=30_000)
             expect(page.locator(".call-head .chip")).to_have_text("Failed", timeout=60_000)
             expect(page.locator('.timeline li[data-event="call_completed"]')).to_be_visible()
             self.seen = dashboard.events_seen()
