@@ -1,7 +1,7 @@
 """Who runs which tests when several workers share them: a file stays with one worker, which makes its fixtures once.
 
-Calls in real time mostly wait. They are three lanes, begun first, so that they pass while the other worker computes; what
-asks gcloud shares one deployed system. (Under pytest 9.2 the mark `xdist_group` of pytest-xdist 3.8 does nothing.)
+Calls in real time mostly wait. They are three lanes, begun first, so that they pass while the other worker computes;
+what asks gcloud shares one deployed system. (Under pytest 9.2 the mark `xdist_group` of pytest-xdist 3.8 does nothing.)
 """
 
 from __future__ import annotations
