@@ -129,6 +129,8 @@ class Recording:
             await asyncio.to_thread(self._forget)
         except (BlobsUnavailable, StoreUnavailable, Conflict) as problem:
             log.warning("recording_not_written", call_id=self._call_id, problem=type(problem).__name__)
+        except Exception:  # a fault of ours: this part is tried again with the next one, and somebody hears of it
+            log.exception("recording_failed", call_id=self._call_id)
 
     def _place(self, sounds: list[Sounded], now_ms: float, end: bool) -> bytes:
         self._tape.feed(sounds)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
+import pytest
+
 from media_gateway.voice import recording as module
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.recording import Recorder
@@ -25,15 +27,16 @@ WORD = b"\x33" * 160
 
 @dataclass
 class Files:
-    """`Blobs` in memory; `away` for so many puts."""
+    """`Blobs` in memory; `away` for so many puts, with `problem`."""
 
     kept: dict[str, bytes] = field(default_factory=dict)
     away: int = 0
+    problem: Exception = field(default_factory=lambda: BlobsUnavailable("away"))
 
     def put(self, name: str, data: bytes, *, content_type: str) -> None:
         if self.away:
             self.away -= 1
-            raise BlobsUnavailable("away")
+            raise self.problem
         self.kept[name] = data
 
     def get(self, name: str) -> bytes:
@@ -192,6 +195,23 @@ def test_files_that_are_away_cost_nothing_but_time() -> None:
         assert only[1] - only[0] >= 34_900
 
     run(whole())
+
+
+def test_a_fault_that_nobody_foresaw_is_told_and_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    async def whole() -> None:
+        world = Recorded()
+        world.files.away, world.files.problem = 1, ValueError("nobody foresaw it")
+        await world.ring()
+        world.begin()
+        assert await world.quiet()
+        await world.talk(35.0, sounding=True)
+        await world.finish()
+        caller, _ = tracks(world.wav())
+        (only,) = spans(caller)
+        assert only[1] - only[0] >= 34_900
+
+    run(whole())
+    assert "recording_failed" in capsys.readouterr().out
 
 
 def test_files_that_never_come_back_hold_nobody_up() -> None:
