@@ -10,13 +10,14 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from websockets.http11 import Request
 
-from infra.simulators import openai_brain
+from infra.simulators import mulaw, openai_brain
 from infra.simulators.deepgram import Deepgram
 from infra.simulators.deepgram_listen import DeepgramListen
 from infra.simulators.deepgram_listen_words import HeardWord
@@ -105,18 +106,25 @@ class Reader:
         return (HeardWord(REST[word - 1] if word else name(call, turn), at_ms, at_ms + ms),)
 
 
+LINEAR, MULAW = "encoding=linear16", "encoding=mulaw"
+"""A peer has linear samples in both directions, at the line's rate: the simulators, which know mu-law alone, hear and
+say the same, exactly."""
+_to_mulaw, _to_linear = lru_cache(4096)(mulaw.encode), lru_cache(4096)(mulaw.decode)
+
+
 @dataclass(slots=True)
 class _Timed:
     """A talk whose requests are noted."""
 
     talk: Talk
     note: Callable[[str], None]
+    linear: bool = False
 
     def opened(self) -> None:
         self.talk.opened()
 
     def binary(self, data: bytes) -> None:
-        self.talk.binary(data)
+        self.talk.binary(_to_mulaw(data) if self.linear else data)
 
     def text(self, text: str) -> None:
         self.note(text)
@@ -140,14 +148,15 @@ class TimedDeepgram(Deepgram):
     def _enter(self, request: Request, socket: VendorSocket) -> Talk | Refusal:
         said = self._sounded if request.path.startswith(PATH) else self._heard
         send = socket.send
+        linear = LINEAR in request.path
 
         def noted(message: str | bytes) -> None:
             said(message)
-            send(message)
+            send(_to_linear(message) if linear and isinstance(message, bytes) else message)
 
         socket.send = noted  # type: ignore[method-assign]
-        talk = super()._enter(request, socket)
-        return talk if isinstance(talk, Refusal) else _Timed(talk, self._told)
+        talk = super()._enter(replace(request, path=request.path.replace(LINEAR, MULAW)), socket)
+        return talk if isinstance(talk, Refusal) else _Timed(talk, self._told, linear)
 
     def _heard(self, message: str | bytes) -> None:
         turn = named(message) if isinstance(message, str) else None

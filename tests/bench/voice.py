@@ -35,6 +35,7 @@ from infra.simulators.deepgram_listen import API_KEY as DEEPGRAM_KEY
 from infra.simulators.openai_api import API_KEY as OPENAI_KEY
 from tests.bench.bare_socket import BareSocket
 from tests.bench.load_phone import LoadPhone, Seen
+from tests.bench.peers import environment as peers
 from tests.bench.vendors import Watch, vendors
 from tests.media_gateway.harness import TOKEN, environ
 
@@ -47,6 +48,7 @@ WAITED = 0.1
 """Of the time; a core that somebody else has so often is not the target's, or not the simulators'."""
 SETTLE_S = 4.0
 SLOW_LEG_S = 0.02
+OURS = ("floor", "callboard")
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -85,7 +87,7 @@ def rss_mb(pid: int) -> float:
 async def target(
     kind: str, calls: int, deepgram: str, openai: str, core: int, log: IO[str]
 ) -> AsyncIterator[tuple[int, int]]:
-    """The gateway or the floor on one core, ready: its pid and port. What it says goes to `log`."""
+    """The gateway, the floor or a peer on one core, ready: its pid and port. What it says goes to `log`."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = environ(
@@ -100,13 +102,13 @@ async def target(
             DEEPGRAM_API_KEY=DEEPGRAM_KEY,
             OPENAI_BASE_URL=openai,
             OPENAI_API_KEY=OPENAI_KEY,
+            NO_PROXY="127.0.0.1",
             CALLBOARD_MAX_CALLS=str(calls + 10),
             CALLBOARD_MAX_LAG_MS="0",
             LOG_LEVEL="WARNING",
         )
-        module = ["media_gateway"] if kind == "callboard" else ["tests.bench.floor", "--port", str(port)]
         process = subprocess.Popen(  # noqa: ASYNC220 - once, before anything is measured
-            ["taskset", "-c", str(core), sys.executable, "-m", *module],
+            ["taskset", "-c", str(core), *command(kind, port)],
             env={**os.environ, **environment},
             stdout=log,
         )
@@ -120,6 +122,14 @@ async def target(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def command(kind: str, port: int) -> list[str]:
+    """What starts a target."""
+    if kind in peers.PEERS:
+        return peers.command(kind, port)
+    module = {"callboard": ["media_gateway"], "floor": ["tests.bench.floor", "--port", str(port)]}[kind]
+    return [sys.executable, "-m", *module]
 
 
 async def _ready(process: subprocess.Popen[bytes], port: int) -> None:
@@ -337,6 +347,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("uvicorn", "websockets", "starlette", "uvloop", "msgspec")},
+        "peers": {kind: peers.version(kind) for kind in options.targets.split(",") if kind in peers.PEERS},
         "load_average": os.getloadavg(),
         "ratio_to_floor": ratios,
         "runs": runs,
@@ -348,11 +359,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a call costs.")
     parser.add_argument("--calls", default="1,5,10,50,100")
     parser.add_argument("--seconds", type=float, default=12.0)
-    parser.add_argument("--targets", default="floor,callboard")
+    parser.add_argument("--targets", default="floor,callboard", help=f"of {', '.join((*OURS, *peers.PEERS))}")
     parser.add_argument("--core", type=int, default=0, help="of the gateway; simulators and callers take another")
     parser.add_argument("--profile", type=Path, help="a folder for py-spy's stacks; figures of such a run are too high")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    for kind in options.targets.split(","):
+        if kind not in (*OURS, *peers.PEERS):
+            parser.error(f"no target is called {kind}; there are {', '.join((*OURS, *peers.PEERS))}")
+    try:
+        for kind in set(peers.PEERS) & set(options.targets.split(",")):
+            peers.make(kind)
+    except peers.NoPeer as problem:
+        raise SystemExit(str(problem)) from None
     os.sched_setaffinity(0, {1 - options.core})
     report = uvloop.run(run(options))
     text = json.dumps(report, indent=1)
