@@ -10,17 +10,14 @@ from media_gateway.settings import SettingsError, load
 
 SWITCH_S = 0.001
 """The journal's threads give the interpreter back to the event loop after this: five times sooner than by default."""
-GARBAGE_AFTER = 20_000
-"""Objects that are made before the youngest are looked through for cycles; a call makes some hundreds a second."""
 
 
 def settle() -> None:
-    """What is there before the first call is there for good: the collector need not walk through it while calls run,
-    which would hold all of them for some tens of milliseconds."""
+    """What is there before the first call is there for good: the collector need not walk through it
+    (`media_gateway.garbage` takes over when the server runs)."""
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER, 10, 10)
 
 
 def main() -> int:

@@ -8,6 +8,8 @@ this way hands it over, so that everything is checked as strictly as before.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from functools import lru_cache
 
 try:
     from websockets.speedups import apply_mask
@@ -20,7 +22,6 @@ FIN, MASKED = 0x80, 0x80
 TEXT, BINARY = 0x81, 0x82
 """First bytes of a whole message: FIN and the opcode."""
 _POOL = 4_096
-_masks = bytearray()
 
 
 def payload(data: bytes, at: int) -> tuple[int, int] | None:
@@ -53,11 +54,19 @@ def header(first: int, size: int, mask: int = 0) -> bytes:
     return bytes((first, mask | 127)) + size.to_bytes(8, "big")
 
 
+def _drawn() -> Iterator[bytes]:
+    while True:
+        pool = os.urandom(_POOL)
+        yield from (pool[at : at + 4] for at in range(0, _POOL, 4))
+
+
+_mask = _drawn().__next__
+_header = lru_cache(64)(header)
+"""Sound comes in pieces of one size, or of a few."""
+
+
 def masked(first: int, data: bytes) -> bytes:
     """A client's whole message. The mask is fresh and cannot be guessed, as the RFC wants it; it is drawn from the
     system's generator a thousand at a time."""
-    if not _masks:
-        _masks.extend(os.urandom(_POOL))
-    mask = bytes(_masks[-4:])
-    del _masks[-4:]
-    return header(first, len(data), MASKED) + mask + apply_mask(data, mask)
+    mask = _mask()
+    return _header(first, len(data), MASKED) + mask + apply_mask(data, mask)

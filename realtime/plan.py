@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from realtime import json_text
 from realtime.call import Call, Status, advance
 from realtime.events import Draft, Event, EventType
 from realtime.stores.port import Write
@@ -114,11 +114,11 @@ def _tail(old: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> tuple[Ma
     if not events:
         return tuple(old)
     newest_first = ([event.to_dict() for event in reversed(events)] + list(reversed(old)))[:TAIL_EVENTS]
-    if len(json.dumps(newest_first, ensure_ascii=False)) * 4 <= TAIL_BYTES:  # a character is four bytes at most
+    if json_text.size(newest_first) <= TAIL_BYTES:
         return tuple(reversed(newest_first))
     size, tail = 0, list[Mapping[str, Any]]()
     for event in newest_first:
-        size += len(json.dumps(event, ensure_ascii=False).encode())
+        size += json_text.size(event)
         if size > TAIL_BYTES:
             break
         tail.append(event)

@@ -15,7 +15,7 @@ import structlog
 from realtime.call import Call
 from realtime.clock import Clock, iso
 from realtime.events import Draft, EventType
-from realtime.journal import Fenced, Journal, UnknownCall
+from realtime.journal import Appended, Fenced, Journal, UnknownCall
 from realtime.stores.port import Conflict, StoreUnavailable, Write
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ ROOM = 64
 """How many more may wait that somebody waits for (`commit`): a flood of notes does not keep tools from acting."""
 PATIENCE_S = 120.0
 """How long the store may be away before the call's events are given up (the call itself goes on)."""
+_again = stamina.AsyncRetryingCaller(attempts=None, timeout=PATIENCE_S, wait_max=5.0).on(StoreUnavailable)
 
 
 @dataclass(slots=True)
@@ -149,12 +150,16 @@ class Scribe:
         for entry in batch:
             change.update(entry.change)
         drafts = [self._keyed(entry.draft) for entry in batch]
-        retry = stamina.retry_context(on=StoreUnavailable, attempts=None, timeout=PATIENCE_S, wait_max=5.0)
-        async for attempt in retry:
-            with attempt:
-                appended = await self._journal.append(
-                    self._call_id, drafts, change=change, writes=first.writes, term=self._term
-                )
+
+        async def append() -> Appended:
+            return await self._journal.append(
+                self._call_id, drafts, change=change, writes=first.writes, term=self._term
+            )
+
+        try:
+            appended = await append()
+        except StoreUnavailable:
+            appended = await _again(append)
         self._wrote(appended.call)
         if first.done and not first.done.done():
             first.done.set_result(None)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, time
+from functools import lru_cache
 from typing import Any, Self
 
 from realtime.stores.port import DocumentStore, Put, Write
@@ -49,11 +50,7 @@ class Shop:
     def grid(self, day: date) -> tuple[str, ...]:
         """Every start of a step on that day, "09:00", "09:30" ...; empty when closed."""
         hours = None if day in self.closed_on else self.hours[day.weekday()]
-        if hours is None:
-            return ()
-        opens, closes = (datetime.combine(day, one) for one in hours)
-        count = max(0, int((closes - opens).total_seconds()) // (60 * STEP_MINUTES))
-        return tuple((opens + timedelta(minutes=STEP_MINUTES * n)).strftime("%H:%M") for n in range(count))
+        return () if hours is None else _starts(*hours)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -78,6 +75,14 @@ class Shop:
             bays=int(data["bays"]),
             closed_on=frozenset(date.fromisoformat(day) for day in data.get("closed_on", ())),
         )
+
+
+@lru_cache(256)
+def _starts(opens: time, closes: time) -> tuple[str, ...]:
+    """Asked for with every start that is looked at, and the same on most days."""
+    first, last = (60 * one.hour + one.minute for one in (opens, closes))
+    begins = range(first, last - STEP_MINUTES + 1, STEP_MINUTES)
+    return tuple(f"{at // 60:02}:{at % 60:02}" for at in begins)
 
 
 def _opening(text: str) -> tuple[time, time]:

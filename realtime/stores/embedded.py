@@ -9,7 +9,6 @@ killed process loses nothing that was acknowledged; a power cut may lose the las
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import queue
 import sqlite3
@@ -20,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from realtime import json_text
 from realtime.clock import Clock, iso, utcnow
 from realtime.paths import check_document
 from realtime.stores.embedded_feed import EmbeddedHeadFeed
@@ -222,9 +222,10 @@ def _apply(connection: sqlite3.Connection, write: Write, version: int) -> str:
         _delete(connection, write)
         return ""
     check_document(write.path)
-    text = json.dumps(write.data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if 4 * len(text) > MAX_DOCUMENT and len(text.encode()) > MAX_DOCUMENT:
+    encoded = json_text.encode(write.data)
+    if len(encoded) > MAX_DOCUMENT:
         raise ValueError(f"{write.path} is larger than {MAX_DOCUMENT} bytes")
+    text = encoded.decode()
     expiry = write.data.get("expire_at")
     if isinstance(write, Put) and write.version is not None:
         values = (text, version, expiry, write.path, _known(write.version))
@@ -256,4 +257,4 @@ def _fetch(connection: sqlite3.Connection, path: str) -> Doc | None:
 
 def _doc(row: tuple[str, str, int]) -> Doc:
     path, text, version = row
-    return Doc(path, json.loads(text), str(version))
+    return Doc(path, json_text.decode(text), str(version))

@@ -7,7 +7,6 @@ another. The thread that asks lives only while the feed runs.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 import threading
@@ -16,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from realtime import json_text
 from realtime.stores.embedded_sql import connect
 from realtime.stores.port import FeedState
 
@@ -108,7 +108,7 @@ def _changed(connection: sqlite3.Connection, since: int) -> tuple[list[Head], in
     heads = []
     for text, version in connection.execute(_CHANGED, (since,)):
         since = version
-        head = json.loads(text)
+        head = json_text.decode(text)
         if head.get("active") is True:
             heads.append(head)
     return heads, since
