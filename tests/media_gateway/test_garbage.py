@@ -29,7 +29,7 @@ def test_nobody_is_kept_waiting_for_a_full_collection() -> None:
     busy = True
     keeper = Garbage(lambda: busy)
     keeper.begin()
-    assert gc.get_threshold()[2] == garbage.NEVER
+    assert gc.get_threshold() == (garbage.YOUNG, garbage.MIDDLE, garbage.NEVER)
     assert gc.get_freeze_count() > 0
 
     old = Circle()
@@ -58,3 +58,21 @@ def test_among_calls_it_comes_when_much_has_piled_up(monkeypatch: pytest.MonkeyP
     gc.collect(1)
     keeper.look()
     assert gone() is None
+
+
+def test_what_is_collected_among_calls_is_little_at_a_time() -> None:
+    looked_at: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            looked_at.append(len(gc.get_objects(0)) + (len(gc.get_objects(1)) if info["generation"] else 0))
+
+    Garbage(lambda: True).begin()
+    gc.callbacks.append(note)
+    try:
+        kept = [Circle() for _ in range(50_000)]
+    finally:
+        gc.callbacks.remove(note)
+    assert len(kept) == 50_000
+    assert len(looked_at) > 20
+    assert max(looked_at) < 10_000
