@@ -118,7 +118,7 @@ def _ears(settings: EngineSettings) -> Ears:
 
 def _voice(settings: EngineSettings) -> Voice:
     if settings.callboard_tts == "embedded":
-        return EmbeddedVoice()
+        return EmbeddedVoice(lines=LineCache(settings.callboard_data_dir / "lines"))
     voices: list[Voice] = []
     for name in _voices(settings):
         key = settings.deepgram_api_key if name == "deepgram" else settings.elevenlabs_api_key

@@ -12,6 +12,7 @@ import pytest
 
 from media_gateway.providers import mulaw, phrase_book
 from media_gateway.providers.embedded_voice import EmbeddedVoice
+from media_gateway.providers.line_cache import LineCache
 from media_gateway.providers.worker import Worker
 from media_gateway.voice.ports import ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
 from tests.media_gateway.providers.hearing import flow_phrases, watch_workers
@@ -118,6 +119,42 @@ def test_what_it_says_can_be_understood_by_the_demo_ears() -> None:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[Worker]:
     return watch_workers(monkeypatch)
+
+
+def test_lines_that_are_wanted_together_are_one_process_and_gone_with_it(workers: asyncio.Queue[Worker]) -> None:
+    texts = ("Hello.", "Goodbye.", "Are you still there?")
+
+    async def together() -> tuple[list[bytes], bool]:
+        voice = EmbeddedVoice()
+        sounds = await asyncio.gather(*map(voice.render, texts))
+        return sounds, workers.get_nowait().alive
+
+    sounds, alive = asyncio.run(together())
+    assert workers.empty()
+    assert not alive
+    assert all(_level(sound) > 500 for sound in sounds)
+    assert len({len(sound) for sound in sounds}) == 3
+
+
+def test_a_process_that_dies_while_lines_wait_costs_none_of_them(workers: asyncio.Queue[Worker]) -> None:
+    async def together() -> list[bytes]:
+        voice = EmbeddedVoice()
+        rendering = asyncio.gather(*map(voice.render, ("Hello.", "Goodbye.")))
+        (await workers.get()).kill()
+        return await rendering
+
+    assert all(_level(sound) > 500 for sound in asyncio.run(together()))
+
+
+def test_a_line_that_was_rendered_once_needs_no_process_again(tmp_path: Path, workers: asyncio.Queue[Worker]) -> None:
+    def render(text: str) -> bytes:
+        return asyncio.run(EmbeddedVoice(lines=LineCache(tmp_path)).render(text))
+
+    first = render("You are booked.")
+    workers.get_nowait()
+    assert render("You are booked.") == first
+    assert workers.empty()
+    assert render("Goodbye.") != first
 
 
 def test_a_crash_is_healed_once_and_nothing_is_said_twice(workers: asyncio.Queue[Worker]) -> None:
