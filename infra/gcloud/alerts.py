@@ -69,6 +69,15 @@ ALERTS = (
         ),
     ),
     Alert(
+        name="slow-turns",
+        says="Callers wait longer for an answer, or talk over us longer, than a good conversation allows",
+        where=(
+            'resource.type="cloud_run_revision" AND resource.labels.service_name=({gateways}) AND '
+            'jsonPayload.message=("turn_slow" OR "barge_in_slow")'
+        ),
+        above=10,
+    ),
+    Alert(
         name="dead-letters",
         says="News of calls could not be applied and became dead letters",
         where='resource.type="pubsub_subscription" AND resource.labels.subscription_id="{dead}"',

@@ -28,6 +28,7 @@ from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.ear import Ear
 from media_gateway.voice.mouth import TIMERS, Listener, Mouth
 from media_gateway.voice.opening import Kept
+from media_gateway.voice.pace import BargeIn, missed
 from media_gateway.voice.parts import Parts
 from media_gateway.voice.playout import Heard
 from media_gateway.voice.ports import (
@@ -107,6 +108,7 @@ class Floor:
         self._scribe = scribe
         self._reopen = reopen
         self._billed_at = parts.monotonic()
+        self._barge_in = BargeIn()
         engines = parts.engines
         self._vendors = prices.Vendors(
             ears=engines.ears.name, mind=engines.mind.name, voice=engines.voice.name, telephone=telephone
@@ -246,10 +248,13 @@ class Floor:
         """The recogniser's callback."""
         match event:
             case SpeechStarted():
+                self._signed()
                 self.tell(machine.Sound(True))
             case SpeechEnded():
+                self._barge_in.nothing()
                 self.tell(machine.Sound(False))
             case Partial(text):
+                self._signed()
                 self.tell(machine.Words(text))
                 self._show(LiveType.PARTIAL_TRANSCRIPT, {"turn": self.turns.turn + 1, "text": text})
             case EagerFinal(text):
@@ -284,10 +289,12 @@ class Floor:
                 self.timers.disarm(name)
             case machine.Hold():
                 self.mouth.hold()
+                self._silenced()
             case machine.Resume(words):
                 self._interrupted(words, None, confirmed=False)
                 self.mouth.resume()
             case machine.Ignored(words):
+                self._barge_in.nothing()
                 self._interrupted(words, None, confirmed=False)
             case machine.Cut(turn, words, caller):
                 self._cut(turn, words, caller)
@@ -342,9 +349,20 @@ class Floor:
         if self.answering:
             self.answering.cut()
         heard = self.mouth.cut()
+        self._silenced()
         if caller and (words or heard.full_text):
             self._interrupted(words, heard, confirmed=True)
         self._book(turn, heard)
+
+    def _signed(self) -> None:
+        if self.turns.phase is machine.Phase.SPEAKING:
+            self._barge_in.sign(self.mouth.now())
+
+    def _silenced(self) -> None:
+        """An alert counts these lines and those of turns that were slow (infra/gcloud/alerts.py)."""
+        ms = self._barge_in.silenced(self.mouth.now())
+        if ms is not None:
+            log.warning("barge_in_slow", call_id=self._call_id, ms=ms)
 
     def _interrupted(self, words: str, heard: Heard | None, *, confirmed: bool) -> None:
         heard_text = heard.text if heard else None
@@ -459,6 +477,8 @@ class Floor:
                 EventType.TURN_METRICS, metrics, change={"total_tokens": self.tokens, "cost": dict(self.cost)}
             )
             self._parts.telemetry.turn(self._call_id, metrics)
+            if waits := missed(metrics["stages"]):
+                log.warning("turn_slow", call_id=self._call_id, turn=turn, **waits)
 
     def bill(self, **used: int) -> dict[str, float]:
         """What this and the time since the last bill cost; it is added to what the call has cost."""

@@ -7,8 +7,8 @@ message), playing (to the first acknowledged mark).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 STAGES = ("committed", "text", "clause", "sound", "media", "played")
 _NAMES = ("thinking", "clause", "voicing", "sending", "playing")
@@ -41,7 +41,7 @@ class TurnMeter:
         """Tokens that are paid for."""
         return self.tokens["prompt"] + self.tokens["completion"]
 
-    def data(self) -> Mapping[str, object]:
+    def data(self) -> dict[str, Any]:
         """The `turn_metrics` event. A stage that was not reached is absent, and so are those behind it."""
         stages: dict[str, int] = {"endpointing": self.endpointing_ms}
         for name, start, end in zip(_NAMES, STAGES, STAGES[1:], strict=False):
