@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from datetime import date, time
@@ -130,14 +131,9 @@ def fill(line: str, values: Mapping[str, str]) -> str:
     return sentence(said)
 
 
+_BEGINNING = re.compile(r"(?:\A|(?<=[.?!])(?= ))[\W\d_]*[^\W\d_]")
+
+
 def sentence(said: str) -> str:
     """First letters of sentences in upper case."""
-    result = list(said)
-    start = True
-    for index, letter in enumerate(result):
-        if start and letter.isalpha():
-            result[index] = letter.upper()
-            start = False
-        elif letter in ".?!" and index + 1 < len(result) and result[index + 1] == " ":
-            start = True
-    return "".join(result)
+    return _BEGINNING.sub(lambda found: found[0].upper(), said)

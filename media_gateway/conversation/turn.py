@@ -100,7 +100,7 @@ class Turn:
         known = {
             **standing(self.flow),
             "first_name": first_name(self.state.customer),
-            "prices": prices(self.flow, service.key if service else None),
+            "prices": _prices(self.flow, service.key if service else None),
             "question": str(self.memory.get("question") or spec.talk.help),
             **facts(self.state.customer, today),
         }
@@ -220,6 +220,17 @@ def first_name(customer: Mapping[str, Any] | None) -> str:
 def article(words: str) -> str:
     """ "an oil change"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+_said_prices: WeakKeyDictionary[Flow, dict[str | None, str]] = WeakKeyDictionary()
+
+
+def _prices(flow: Flow, key: str | None) -> str:
+    """Put into words once."""
+    said = _said_prices.setdefault(flow, {})
+    if key not in said:
+        said[key] = prices(flow, key)
+    return said[key]
 
 
 def prices(flow: Flow, key: str | None) -> str:

@@ -115,15 +115,17 @@ class _Matcher:
             self._telling = tuple({f" {_telling(one)} " for one in plenty})
             self._literal = tuple(f" {one} " for one in examples if one not in plenty and _telling(one))
             self._whole = frozenset(example for example in examples if not _telling(example))
-        self._patterns = tuple(re.compile(pattern) for pattern in intent.patterns)
+        self._patterns = tuple(re.compile(pattern).search for pattern in intent.patterns)
 
     def fits(self, said: str, row: str, simply: str) -> bool:
         """`row`: the telling words of what was said, `simply`: what was said without courtesies."""
+        if said in self._whole or simply in self._whole:
+            return True
+        for words in self._telling:  # loops, where `any` would make a generator each: this is asked of every intent
+            if words in row:
+                return True
         padded = f" {said} "
-        return (
-            said in self._whole
-            or simply in self._whole
-            or any(words in row for words in self._telling)
-            or any(words in padded for words in self._literal)
-            or any(pattern.search(said) for pattern in self._patterns)
-        )
+        for words in self._literal:
+            if words in padded:
+                return True
+        return any(search(said) for search in self._patterns)
