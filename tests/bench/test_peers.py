@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,7 @@ def test_the_bench_knows_its_targets_and_no_others(
     for kind in PEERS:
         assert voice.command(kind, 4321)[-2 - len(PEERS[kind].options) :] == ["--port", "4321", *PEERS[kind].options]
     assert "media_gateway" in voice.command("callboard", 4321)
+    assert voice.targets("floor,pipecat:25") == [("floor", sys.maxsize), ("pipecat", 25)]
     monkeypatch.setattr(sys, "argv", ["voice", "--targets", "floor,pipecaat"])
     with pytest.raises(SystemExit):
         voice.main()
@@ -173,3 +175,33 @@ def test_the_vendors_of_the_bench_hear_and_say_linear_samples_where_they_are_ask
     assert vendors.named(heard.decode()) == (7, 3)
     assert len(said) == 1_600  # 100 ms
     assert vendors.read_tag(mulaw.encode(said), vendors.SOUND) == (7, 3, 0)
+
+
+def _run(**other: object) -> dict[str, object]:
+    found = {"target": "pipecat", "calls": 20, "turns": 40, "turns_answered": 40, "failed": 0, "gaps": 0, "void": []}
+    return {**found, "added_ms": {"n": 40, "p99": 49.0}, **other}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"turns_answered": 39},
+        {"turns": 0, "turns_answered": 0, "added_ms": {"n": 0}},
+        {"failed": 1},
+        {"gaps": 1},
+        {"void": ["the callers were 21 ms late"]},
+        {"added_ms": {"n": 40, "p99": 50.0}},
+    ],
+)
+def test_a_target_carries_the_most_calls_at_which_all_was_well(fault: dict[str, object]) -> None:
+    runs = [_run(calls=5), _run(), _run(calls=15)]
+    assert voice.carried([*runs, _run(calls=25, **fault)]) == {"pipecat": 20}
+    assert voice.carried([_run(**fault)]) == {"pipecat": 0}
+
+
+@pytest.mark.parametrize("calls", [5, 10, 15, 20, 25])
+def test_the_turns_of_few_calls_are_spread_over_the_whole_time(calls: int) -> None:
+    """Else they would all be answered at once, and then none for a while: more than the same number of callers ask."""
+    assert (calls - 1) * voice.apart_s(calls) == pytest.approx(3.0, rel=0.25)
+    ticks = sorted(one * voice.apart_s(calls) % 0.02 for one in range(calls))
+    assert min(after - before for before, after in pairwise(ticks)) > 0.0001

@@ -34,7 +34,7 @@ from infra.simulators import signing
 from infra.simulators.deepgram_listen import API_KEY as DEEPGRAM_KEY
 from infra.simulators.openai_api import API_KEY as OPENAI_KEY
 from tests.bench.bare_socket import BareSocket
-from tests.bench.load_phone import LoadPhone, Seen
+from tests.bench.load_phone import FRAME_S, TURN_FRAMES, LoadPhone, Seen
 from tests.bench.peers import environment as peers
 from tests.bench.vendors import Watch, vendors
 from tests.media_gateway.harness import TOKEN, environ
@@ -48,7 +48,9 @@ WAITED = 0.1
 """Of the time; a core that somebody else has so often is not the target's, or not the simulators'."""
 SETTLE_S = 4.0
 SLOW_LEG_S = 0.02
-OURS = ("floor", "callboard")
+TARGETS = ("floor", "callboard", *peers.PEERS)
+GOOD_MS = 50.0
+"""Added to a turn, at p99."""
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -156,6 +158,12 @@ def _free_port() -> int:
 # --- calls ---
 
 
+def apart_s(calls: int) -> float:
+    """Between two beginnings: the turns of few calls are spread over the time of a turn too, and no two callers' frames
+    come at once."""
+    return max(0.0327, TURN_FRAMES * FRAME_S / calls + 0.0027)
+
+
 async def ring(http: httpx2.AsyncClient, phone: LoadPhone) -> dict[str, str]:
     """A call comes in: the parameters of its stream."""
     sid = f"CA{phone.number:032d}"
@@ -206,7 +214,7 @@ async def _measured(
         base_url=f"http://127.0.0.1:{port}", trust_env=False, headers={"Host": HOST}, timeout=20
     ) as http:
         for phone in phones:
-            await asyncio.gather(place(kind, http, port, phone, seen), asyncio.sleep(0.0327))
+            await asyncio.gather(place(kind, http, port, phone, seen), asyncio.sleep(apart_s(calls)))
     await asyncio.sleep(SETTLE_S)
     gc.collect()
     gc.freeze()
@@ -337,7 +345,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     ratios: dict[str, float] = {}
     for calls in (int(one) for one in options.calls.split(",")):
         pair: dict[str, float] = {}
-        for kind in options.targets.split(","):
+        for kind in (kind for kind, most in options.targets if calls <= most):
             one = await measure(kind, calls, options.seconds, options.core, options.profile)
             print(json.dumps(one), file=sys.stderr, flush=True)
             runs.append(one)
@@ -347,11 +355,31 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("uvicorn", "websockets", "starlette", "uvloop", "msgspec")},
-        "peers": {kind: peers.version(kind) for kind in options.targets.split(",") if kind in peers.PEERS},
+        "peers": {kind: peers.version(kind) for kind, _ in options.targets if kind in peers.PEERS},
         "load_average": os.getloadavg(),
         "ratio_to_floor": ratios,
+        "carried": carried(runs),
         "runs": runs,
     }
+
+
+def carried(runs: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """The most calls at which a target kept its quality; 0 for one that never did. Void runs say nothing."""
+    most: dict[str, int] = {}
+    for one in runs:
+        answered = one["turns"] == one["turns_answered"] > 0 == one["failed"] == one["gaps"]
+        good = answered and not one["void"] and one["added_ms"]["p99"] < GOOD_MS
+        most[one["target"]] = max(most.get(one["target"], 0), one["calls"] if good else 0)
+    return most
+
+
+def targets(text: str) -> list[tuple[str, int]]:
+    """`floor,pipecat:25`: what is measured, and up to how many calls. Raises ArgumentTypeError."""
+    chosen = [(kind, int(most or sys.maxsize)) for kind, _, most in (one.partition(":") for one in text.split(","))]
+    for kind, _ in chosen:
+        if kind not in TARGETS:
+            raise argparse.ArgumentTypeError(f"no target is called {kind}; there are {', '.join(TARGETS)}")
+    return chosen
 
 
 def main() -> None:
@@ -359,17 +387,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a call costs.")
     parser.add_argument("--calls", default="1,5,10,50,100")
     parser.add_argument("--seconds", type=float, default=12.0)
-    parser.add_argument("--targets", default="floor,callboard", help=f"of {', '.join((*OURS, *peers.PEERS))}")
+    how = f"of {', '.join(TARGETS)}; with :N up to so many calls"
+    parser.add_argument("--targets", type=targets, default="floor,callboard", help=how)
     parser.add_argument("--core", type=int, default=0, help="of the gateway; simulators and callers take another")
     parser.add_argument("--profile", type=Path, help="a folder for py-spy's stacks; figures of such a run are too high")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    for kind in options.targets.split(","):
-        if kind not in (*OURS, *peers.PEERS):
-            parser.error(f"no target is called {kind}; there are {', '.join((*OURS, *peers.PEERS))}")
     try:
-        for kind in set(peers.PEERS) & set(options.targets.split(",")):
-            peers.make(kind)
+        for kind, _ in options.targets:
+            if kind in peers.PEERS:
+                peers.make(kind)
     except peers.NoPeer as problem:
         raise SystemExit(str(problem)) from None
     os.sched_setaffinity(0, {1 - options.core})
