@@ -14,7 +14,8 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-_CSP_WATCH = """
+_WATCH = """
+window.__callboard = { seen: [] };
 window.__violations = [];
 document.addEventListener('securitypolicyviolation',
   (event) => window.__violations.push(event.violatedDirective + ' ' + event.blockedURI));
@@ -48,7 +49,7 @@ class Dashboard:
         self.expected: tuple[str, ...] = ()
         """Parts of console errors that the test itself brings about (Chromium logs every refused request)."""
         page.set_default_timeout(10_000)
-        page.add_init_script(_CSP_WATCH)
+        page.add_init_script(_WATCH)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
 

@@ -33,6 +33,7 @@ const POLL_MS = 2000;
 const POLL_AFTER = 2; // failed attempts before the journal is polled meanwhile
 const AT_ONCE = 8; // commands without an answer
 const COMMAND_MS = 60; // between two commands: under 20 a second
+const DONE_LIMIT = 500; // calls told to their end that are remembered, so that a late double of theirs is known for one
 const TERMINAL = new Set(["completed", "failed", "busy", "no_answer", "canceled"]);
 
 /** @typedef {{epoch?: string, seq: number}} Since */
@@ -90,6 +91,8 @@ export class Progress {
   constructor() {
     /** @type {Map<string, {epoch: string, seq: number, done: boolean}>} */
     this.calls = new Map();
+    /** Told to their end, the latest last. @type {Set<string>} */
+    this._over = new Set();
   }
 
   /** @param {string} callId @returns {Since | undefined} */
@@ -115,6 +118,19 @@ export class Progress {
     const done = known.done || event.event === "call_completed";
     this.calls.set(event.call_id, { epoch: event.epoch, seq: event.seq, done });
     return "new";
+  }
+
+  /** A call was told to its end. Of many such the first are forgotten: a page stays open for weeks. @param {string} callId */
+  over(callId) {
+    const known = this.calls.get(callId);
+    if (!known) return;
+    known.done = true;
+    this._over.delete(callId);
+    this._over.add(callId);
+    const [oldest] = this._over;
+    if (this._over.size <= DONE_LIMIT) return;
+    this._over.delete(oldest);
+    this.calls.delete(oldest);
   }
 }
 
@@ -464,8 +480,7 @@ export class CallboardClient {
   _over(callId) {
     this._subscribed.delete(callId);
     this._wanted.delete(callId);
-    const known = this.progress.calls.get(callId);
-    if (known) known.done = true;
+    this.progress.over(callId);
   }
 
   // -- frames ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ import { tell } from "./tellers.js";
 export const LIVE = new Set(["partial_transcript", "ai_response_chunk"]);
 export const TERMINAL = new Set(["completed", "failed", "busy", "no_answer", "canceled"]);
 const MOST_PENDING = 5000;
-const TILE_ITEMS = 40; // a tile shows the last line; what it remembers of the rest is bounded
+/** So many of the last turns tell how fast a call is answered: all that a tile keeps of its past. */
+export const MOOD_TURNS = 3;
 
 /** @returns {Story} */
 export function emptyStory() {
@@ -77,8 +78,17 @@ export const hasGap = (call) => call.pending.length > 0;
 
 /** A call nobody looks at any more, with what its tile needs. @param {CallView} call @returns {CallView} */
 export function toTile(call) {
-  const story = { ...call.story, items: call.story.items.slice(-TILE_ITEMS), milestones: [] };
+  const story = ownStory(call.story);
+  forgetPast(story);
   return { ...call, story, pending: [], whole: false, loaded: false };
+}
+
+/** A tile tells the present. Whoever opens the call has its past from the journal. @param {Story} story our own copy */
+function forgetPast(story) {
+  story.items = [];
+  story.milestones = [];
+  story.latencies = story.latencies.slice(-MOOD_TURNS);
+  story.commands = {};
 }
 
 /** @param {CallView} call @param {CallEvent} event */
@@ -113,7 +123,7 @@ function take(call, event) {
 function follow(call, event) {
   call.through = event.seq;
   tell(call.story, event);
-  if (!call.whole && call.story.items.length > 2 * TILE_ITEMS) call.story.items.splice(0, TILE_ITEMS);
+  if (!call.whole) forgetPast(call.story);
   clearLive(call, event);
 }
 

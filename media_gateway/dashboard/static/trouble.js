@@ -1,11 +1,10 @@
 // Pure: which call needs a person's eye first, and how fast its assistant answers.
-import { TERMINAL } from "./fold.js";
+import { MOOD_TURNS, TERMINAL } from "./fold.js";
 /** @import { CallView } from "./types.js" */
 
 const SILENT_MS = 20000;
 const QUICK_MS = 900;
 const SLOW_MS = 1800;
-const TURNS = 3;
 
 /** @param {CallView} call */
 export const statusOf = (call) => {
@@ -45,7 +44,7 @@ export function troubleOf(call, now) {
 
 /** How the caller feels the latency of the last turns. @param {CallView} call @returns {"quick" | "fair" | "slow" | ""} */
 export function moodOf(call) {
-  const last = call.story.latencies.slice(-TURNS);
+  const last = call.story.latencies.slice(-MOOD_TURNS);
   if (!last.length) return "";
   const average = last.reduce((all, turn) => all + turn.total, 0) / last.length;
   if (average <= QUICK_MS) return "quick";

@@ -48,6 +48,15 @@ const commands = {
     const progress = new Progress();
     say("progress", events.map(([epoch, seq]) => progress.take({ call_id: "CA1", epoch, seq, event: "idle" })));
   },
+  crowd: (calls) => {
+    const progress = new Progress();
+    for (let call = 0; call < calls; call += 1) {
+      progress.take({ call_id: `CA${call}`, epoch: "e", seq: 1, event: "idle" });
+      if (call) progress.over(`CA${call}`); // the first goes on
+    }
+    const last = progress.take({ call_id: `CA${calls - 1}`, epoch: "e", seq: 1, event: "idle" });
+    say("crowd", [progress.calls.size, progress.calls.has("CA0"), last]);
+  },
 };
 for await (const line of createInterface({ input: process.stdin })) {
   const [name, ...given] = JSON.parse(line);

@@ -165,6 +165,13 @@ async def test_what_close_codes_and_failures_ask_for(tmp_path: Path) -> None:
         assert js.of("progress") == [["new", "old", "new", "hole", "new", "hole"]]
 
 
+async def test_of_the_calls_that_are_over_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running, client(running) as js:
+        await js.do("crowd", 3000)
+        await js.until(lambda: js.of("crowd"))
+        assert js.of("crowd") == [[501, True, "old"]]
+
+
 async def test_a_call_that_is_not_there_is_told_and_asked_for_again(tmp_path: Path) -> None:
     async with gateway(tmp_path) as running, client(running) as js:
         await js.do("watch", "CA1")
