@@ -1,4 +1,5 @@
-"""Where this function keeps files: the bucket, or on a laptop a folder beside the store's file."""
+"""Where this function keeps files: the bucket, or on a laptop (an emulator beside it or not) a folder beside the
+store's file."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ _places: dict[tuple[str, str], Blobs | None] = {}
 def files(settings: Settings) -> Blobs | None:
     """One per process and configuration; None on Cloud without `CALLBOARD_AUDIO_BUCKET`: what is large then stays
     where it comes from."""
-    folder = None if settings.on_cloud_run or settings.store != "embedded" else settings.database.parent / "files"
+    here = settings.store == "embedded" or settings.firestore_emulator
+    folder = settings.database.parent / "files" if here and not settings.on_cloud_run else None
     key = (settings.audio_bucket, str(folder))
     with _lock:
         if key not in _places:

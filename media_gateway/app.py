@@ -51,7 +51,7 @@ from media_gateway.dashboard.takeover import TakeoverSocket
 from media_gateway.dashboard.v1.cursor import Cursors
 from media_gateway.dashboard.v1.socket import V1Socket
 from media_gateway.http_errors import ApiError, on_api_error, on_failure, on_http_exception, on_poisoned, on_unavailable
-from media_gateway.last_seen import LastSeen, SeenBus
+from media_gateway.last_seen import LastSeen, SeenBlobs, SeenBus
 from media_gateway.letters import places
 from media_gateway.middleware import BodyDeadline, HostCheck, SecurityHeaders, TooLarge
 from media_gateway.opening import blobs_of, open_bus, open_store
@@ -157,7 +157,9 @@ def create_app(
     journal = Journal(store, retention_days=settings.callboard_retention_days)
     seen = LastSeen()
     hub = Hub(journal, store.feed())
-    core = Core(settings, store, journal, SeenBus(bus, seen), hub, blobs=blobs_of(settings), seen=seen)
+    place = blobs_of(settings)
+    blobs = place and SeenBlobs(place, seen)
+    core = Core(settings, store, journal, SeenBus(bus, seen), hub, blobs=blobs, seen=seen)
     tokens = Tokens(settings.jwt_keys)
     doors = Doors(settings.public_host, settings.dev, settings.generated, settings.on_cloud_run)
     accounts = Accounts(store)
@@ -313,7 +315,13 @@ def _dashboard_routes(
         *Audit(store=core.store, guard=guard).routes(),
         *_erasing(core, guard).routes(),
         *Setup(
-            settings=settings, store=core.store, journal=core.journal, hub=core.hub, seen=core.seen, guard=guard
+            settings=settings,
+            store=core.store,
+            journal=core.journal,
+            hub=core.hub,
+            seen=core.seen,
+            guard=guard,
+            files=core.blobs is not None,
         ).routes(),
         *campaigns_of(core, guard, outbound).routes(),
         *hosted_calls_of(core, guard).routes(),

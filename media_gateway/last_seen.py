@@ -4,7 +4,9 @@ memory only: a start forgets it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from realtime.blobs import Blobs, BlobsUnavailable
 from realtime.bus.port import Bus, BusMessage, PublishFailed
 from realtime.clock import Clock, iso, utcnow
 
@@ -55,3 +57,39 @@ class SeenBus:
     async def aclose(self) -> None:
         """Safe to call twice."""
         await self._bus.aclose()
+
+
+class SeenBlobs:
+    """A place for files, and whether it took what it was given."""
+
+    def __init__(self, blobs: Blobs, seen: LastSeen) -> None:
+        self._blobs, self._seen = blobs, seen
+
+    def get(self, name: str) -> bytes:
+        """As the place does. Raises LookupError, BlobsUnavailable."""
+        return self._blobs.get(name)
+
+    def delete(self, name: str) -> None:
+        """As the place does. Raises BlobsUnavailable."""
+        self._blobs.delete(name)
+
+    def names(self, stem: str) -> list[str]:
+        """As the place does. Raises BlobsUnavailable."""
+        return self._blobs.names(stem)
+
+    def put(self, name: str, data: bytes, *, content_type: str) -> None:
+        """As the place does. Raises BlobsUnavailable."""
+        try:
+            self._blobs.put(name, data, content_type=content_type)
+        except BlobsUnavailable:
+            self._seen.wrong("files", "A part of a recording could not be written.")
+            raise
+        self._seen.ok("files")
+
+    def purge(self, before: datetime) -> int:
+        """As the place does. Raises BlobsUnavailable."""
+        return self._blobs.purge(before)
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self._blobs.close()

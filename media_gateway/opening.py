@@ -40,10 +40,11 @@ def open_bus(settings: Settings) -> Bus:
 
 
 def blobs_of(settings: Settings) -> Blobs | None:
-    """Where files are kept: the bucket, or a folder beside the embedded store; None: what is large stays with the
-    vendor."""
-    embedded = settings.callboard_store == "embedded" and not settings.on_cloud_run
-    return open_blobs(settings.callboard_audio_bucket, settings.callboard_data_dir / "files" if embedded else None)
+    """Where files are kept: the bucket, or a folder where the store is on this machine too (embedded, or Firestore's
+    emulator); None: what is large stays with the vendor."""
+    here = settings.callboard_store == "embedded" or settings.firestore_emulator_host
+    folder = settings.callboard_data_dir / "files" if here and not settings.on_cloud_run else None
+    return open_blobs(settings.callboard_audio_bucket, folder)
 
 
 def database(settings: Settings) -> Path:

@@ -39,6 +39,13 @@ _URLS = {
 }
 _MAKE_ONE = "is required; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _SHORTEST_KEY = 32
+NO_PLACE = (
+    "gcloud storage buckets create gs://NAME --location=REGION --uniform-bucket-level-access; then"
+    " gcloud storage buckets add-iam-policy-binding gs://NAME --member=serviceAccount:ACCOUNT"
+    " --role=roles/storage.objectUser; then set CALLBOARD_AUDIO_BUCKET=NAME and start again."
+    " Or set CALLBOARD_RECORD=false."
+)
+"""What makes a place for recordings. ACCOUNT is what the gateway runs as; `python3 run.py up` does all of it."""
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 
 

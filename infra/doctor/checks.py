@@ -23,6 +23,7 @@ from infra.gcloud.observe import State, locate, observe
 from infra.gcloud.place import Place
 from infra.gcloud.resources import APIS, SECRETS, resources
 from infra.gcloud.vendors import ELEVENLABS, TWILIO, ElevenLabs, Twilio, VendorFailed
+from media_gateway.settings_rules import NO_PLACE
 
 State3 = Literal["ok", "fail", "warn", "skip"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +68,16 @@ def here(environ: Mapping[str, str], which: Callable[[str], str | None] = shutil
     else:
         yield Finding(group, "gcloud", "fail", "missing; only a deployment needs it",
                       "https://cloud.google.com/sdk/docs/install   (then: gcloud init)")  # fmt: skip
+    yield from _recordings(environ)
     yield from _environment(environ)
+
+
+def _recordings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Nothing, unless calls are to be recorded beside a Firestore that is not on this machine, and nowhere."""
+    asked = environ.get("CALLBOARD_RECORD", "").strip().lower() in ("1", "true", "yes", "on", "t", "y")
+    far = environ.get("CALLBOARD_STORE") == "firestore" and not environ.get("FIRESTORE_EMULATOR_HOST")
+    if asked and far and not environ.get("CALLBOARD_AUDIO_BUCKET"):
+        yield Finding("this machine", "recordings", "warn", "no bucket: nothing is kept", NO_PLACE)
 
 
 def _install(package: str) -> str:

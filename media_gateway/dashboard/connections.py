@@ -19,6 +19,7 @@ from media_gateway.dashboard.signed_webhook import send
 from media_gateway.http_errors import ApiError
 from media_gateway.last_seen import LastSeen, Seen
 from media_gateway.settings import Settings
+from media_gateway.settings_rules import NO_PLACE
 from realtime import audit
 from realtime.clock import Clock, iso, utcnow
 from realtime.hub import Hub
@@ -91,7 +92,10 @@ def twilio(settings: Settings, seen: Seen) -> Connection:
         problem = f"Calls are answered, but none can be placed: {' and '.join(lacking)} not set."
         fix = f"Set {' and '.join(lacking)} from Twilio's console, and start again."
     elif not seen.at:
-        fix = "Put the address below into your number's settings at Twilio, and call it."
+        fix = (
+            f"Enter {settings.base_url}/api/v1/voice/incoming at Twilio as what your number does when a call comes in,"
+            " then call it."
+        )
     line = Connection(name="twilio", title="Twilio", what="telephone calls", configured=not made_up, fix=fix)
     if made_up:
         return _but(line, demo=True, state="off", last_seen=seen.at)
@@ -122,6 +126,27 @@ def bus(settings: Settings, seen: Seen) -> Connection:
     return _seen(
         Connection(name="bus", title="Bus to the functions", what=what, configured=True, demo=own, fix=fix), seen
     )
+
+
+def recordings(settings: Settings, seen: Seen, *, place: bool) -> Connection:
+    """The sound of our own calls. `place`: there is somewhere to keep it."""
+    line = Connection(name="files", title="Recordings", what="the sound of our own calls", configured=True)
+    if not settings.callboard_record:
+        fix = "Set CALLBOARD_RECORD=true and start again, if calls are to be recorded."
+        return _but(line, configured=False, state="off", fix=fix)
+    if not place:
+        problem = "Calls are to be recorded, and there is no place for their sound: nothing is kept."
+        return _but(line, configured=False, state="wrong", problem=problem, fix=NO_PLACE)
+    bucket = settings.callboard_audio_bucket
+    where = f"the bucket {bucket}" if bucket else "a folder of this machine"
+    fix = ""
+    if seen.problem:
+        fix = (
+            f"Does the bucket {bucket} exist, and has this service's account the role storage.objectUser on it?"
+            if bucket
+            else "Is CALLBOARD_DATA_DIR writable, with room on its disk?"
+        )
+    return _seen(_but(line, what=f"{line.what}, in {where}", demo=not bucket, fix=fix), seen)
 
 
 def feed(state: FeedState) -> Connection:
@@ -169,6 +194,8 @@ class Setup:
     hub: Hub
     seen: LastSeen
     guard: Guard
+    files: bool
+    """There is a place for what is too large for the store."""
     clock: Clock = utcnow
     testing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -189,6 +216,7 @@ class Setup:
             await self._hosted(principal.org, there=store.state == "ok"),
             store,
             bus(self.settings, self.seen["bus"]),
+            recordings(self.settings, self.seen["files"], place=self.files),
             feed(self.hub.state),
         ]
         body = {"connections": [asdict(line) for line in lines], "addresses": addresses(self.settings)}
@@ -217,14 +245,19 @@ class Setup:
         if not configured:
             fix = "Make a post-call webhook in ElevenLabs' settings, and set its secret as ELEVENLABS_WEBHOOK_SECRET."
             return _but(line, state="off", fix=fix)
-        fix = "Place a hosted call, or send the signed test below."
+        tried = self.seen["elevenlabs_webhook"]
+        if tried.problem:
+            fix = "Put that right and send the signed test again, on the dashboard's page Set up."
+            return _but(_seen(line, tried), fix=fix)
+        fix = 'Place a hosted call, or press "Send a signed test webhook" on the dashboard\'s page Set up.'
         try:
             async with asyncio.timeout(PROBE_S if there else 0):
                 calls, _ = await self.journal.calls(org=org, limit=LOOK_BACK)
         except (StoreUnavailable, TimeoutError):
             return _but(line, problem="Unknown: the store does not answer.", fix="Look at the store first.")
-        ended = [call.ended_at for call in calls if call.hosted and call.status.terminal and call.ended_at]
-        return _but(line, state="ok", last_seen=max(ended)) if ended else _but(line, fix=fix)
+        came = [call.ended_at for call in calls if call.hosted and call.status.terminal and call.ended_at]
+        came += [tried.at] if tried.at else []
+        return _but(line, state="ok", last_seen=max(came)) if came else _but(line, fix=fix)
 
     async def test(self, _request: Request, principal: Principal) -> Response:
         """Send a signed post-call webhook to the functions, as ElevenLabs would; what they answered."""
@@ -243,4 +276,8 @@ class Setup:
             now = self.clock()
             await audit.record(self.store, principal.org, principal.user, "elevenlabs.test", conversation, now)
             result = await send(url, secret.get_secret_value(), conversation, now)
+        if result.ok:
+            self.seen.ok("elevenlabs_webhook")
+        else:
+            self.seen.wrong("elevenlabs_webhook", f"The signed test: {result.message} {result.fix}")
         return JSONResponse({**asdict(result), "conversation_id": conversation}, headers={"Cache-Control": "no-store"})

@@ -91,10 +91,9 @@ async def check(folder: Path, emulators: Emulators | None) -> None:
         assert verdict.violations == []
         async with Api(ground.target.url, ground.target.username, ground.target.password) as api:
             journal = await api.events(verdict.call_id)
-            if emulators is None:  # beside Firestore a bucket keeps the sound, and of that there is no emulator
-                recorded = await api.file(f"/api/v1/calls/{verdict.call_id}/export", format="wav")
-                carried = await asyncio.to_thread(Path(verdict.wav or "").read_bytes)
-                assert_same_talk(recorded, carried, verdict.latencies["phone_late_ms"])
+            recorded = await api.file(f"/api/v1/calls/{verdict.call_id}/export", format="wav")
+            carried = await asyncio.to_thread(Path(verdict.wav or "").read_bytes)
+            assert_same_talk(recorded, carried, verdict.latencies["phone_late_ms"])
         assert [(call, seq) for call, seq, _ in seen] == [(verdict.call_id, event["seq"]) for event in journal]
         assert [event for _, _, event in seen[-2:]] == ["call_status", "call_completed"]
         (booked,) = await ground.appointments()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.doctor.checks import Finding
+from infra.doctor.checks import Finding, here
 from infra.doctor.report import show, verdict
 from infra.doctor.running import GROUP, finding, running
 from tests.media_gateway.harness import environ, gateway
@@ -40,6 +40,18 @@ async def test_the_connections_of_a_running_gateway_are_in_the_report(
         (refused,) = await asyncio.to_thread(lambda: list(running({"PORT": str(here.server.bound_port)})))
         assert refused.state == "warn"
         assert "ADMIN_PASSWORD" in refused.fix
+
+
+def test_recordings_without_a_place_are_told_before_anything_runs() -> None:
+    def told(**environ: str) -> list[str]:
+        return [one.fix for one in here(environ, lambda _: "there") if one.name == "recordings"]
+
+    (fix,) = told(CALLBOARD_RECORD="true", CALLBOARD_STORE="firestore")
+    assert "CALLBOARD_AUDIO_BUCKET" in fix
+    assert told(CALLBOARD_RECORD="true", CALLBOARD_STORE="firestore", CALLBOARD_AUDIO_BUCKET="sound") == []
+    assert told(CALLBOARD_RECORD="true", CALLBOARD_STORE="firestore", FIRESTORE_EMULATOR_HOST="x:1") == []
+    assert told(CALLBOARD_RECORD="true", CALLBOARD_STORE="embedded") == []
+    assert told(CALLBOARD_STORE="firestore") == []
 
 
 def test_nothing_is_said_and_nothing_is_made_where_nothing_runs(

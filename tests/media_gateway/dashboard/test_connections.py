@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +14,18 @@ import flask
 import pytest
 from werkzeug.serving import make_server
 
+from functions import files
 from functions.elevenlabs_webhook import elevenlabs_webhook
 from media_gateway.auth import Principal
 from media_gateway.dashboard import signed_webhook
-from media_gateway.last_seen import LastSeen
+from media_gateway.dashboard.connections import recordings
+from media_gateway.last_seen import LastSeen, Seen
+from media_gateway.opening import blobs_of
 from media_gateway.providers.seen_engines import SeenEngines
 from media_gateway.settings import load
 from media_gateway.voice.ports import Engines
 from media_gateway.voice.telemetry import Nobody
+from realtime.blobs import BlobsUnavailable
 from realtime.call import Call, Status
 from tests.media_gateway.harness import VIEWER, Running, environ, gateway
 
@@ -116,6 +122,62 @@ async def test_hosted_calls_show_that_news_comes(tmp_path: Path) -> None:
         assert line["last_seen"]
 
 
+async def test_where_recordings_go_and_that_nowhere_is_said(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as running:
+        assert (await shown(running))["files"]["state"] == "off"
+    async with gateway(tmp_path, CALLBOARD_RECORD="true") as running:
+        line = (await shown(running))["files"]
+        assert (line["state"], line["demo"]) == ("unknown", True)
+        assert running.gateway.core.blobs is not None
+        await asyncio.to_thread(running.gateway.core.blobs.put, "recording/a.ulaw", b"x", content_type="audio/basic")
+        assert (await shown(running))["files"]["state"] == "ok"
+    nowhere = recordings(running.settings, Seen(), place=False)
+    assert (nowhere.state, nowhere.configured) == ("wrong", False)
+    assert "CALLBOARD_AUDIO_BUCKET" in nowhere.fix
+
+
+async def test_a_place_for_recordings_that_takes_none_is_said(tmp_path: Path) -> None:
+    async with gateway(tmp_path, CALLBOARD_RECORD="true") as running:
+        blobs = running.gateway.core.blobs
+        assert blobs is not None
+        folder = running.settings.callboard_data_dir / "files"
+        folder.parent.mkdir(exist_ok=True)
+        folder.write_text("a file where the folder should be")
+        with pytest.raises(BlobsUnavailable):
+            await asyncio.to_thread(blobs.put, "recording/a.ulaw", b"x", content_type="audio/basic")
+        line = (await shown(running))["files"]
+        assert (line["state"], "CALLBOARD_DATA_DIR" in line["fix"]) == ("wrong", True)
+
+
+@pytest.mark.parametrize(
+    ("store", "more", "place"),
+    [
+        ("embedded", {}, "FolderBlobs"),
+        ("firestore", {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}, "FolderBlobs"),
+        ("firestore", {}, None),
+        ("firestore", {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "K_SERVICE": "gateway"}, None),
+    ],
+)
+def test_the_gateway_and_the_functions_keep_files_in_the_same_place(
+    tmp_path: Path, store: str, more: dict[str, str], place: str | None
+) -> None:
+    given = {**environ(tmp_path), "CALLBOARD_STORE": store, "GOOGLE_CLOUD_PROJECT": "demo-x", **more}
+    cloud = given.pop("K_SERVICE", None)  # a start there would refuse the engines of this machine
+    settings = load(given, dev=False).model_copy(update={"k_service": cloud})
+    here, there = blobs_of(settings), files.files(files.Settings.of({**given, **more}))
+    assert [type(one).__name__ for one in (here, there)] == [place or "NoneType"] * 2
+    if here and there:
+        here.put("recording/a.ulaw", b"x", content_type="audio/basic")
+        assert there.get("recording/a.ulaw") == b"x"
+
+
+async def test_no_fix_speaks_of_a_place_on_a_page(tmp_path: Path) -> None:
+    """`doctor` prints the same words in a terminal."""
+    async with gateway(tmp_path, ELEVENLABS_WEBHOOK_SECRET=SECRET, TWILIO_ACCOUNT_SID="AC" + "1" * 32) as running:
+        for line in (await shown(running)).values():
+            assert not re.search(r"\b(below|above|beside)\b", line["fix"]), line
+
+
 class Named:
     def __init__(self, name: str) -> None:
         self.name = name
@@ -145,6 +207,8 @@ async def test_a_signed_webhook_is_taken_by_the_function(tmp_path: Path, monkeyp
             assert (answer["ok"], answer["status"]) == (True, 200), answer
             log = (await running.http.get("/api/v1/audit", headers=running.bearer(ADMIN))).json()["entries"]
             assert [(one["action"], one["target"]) for one in log] == [("elevenlabs.test", answer["conversation_id"])]
+            line = (await shown(running))["elevenlabs_webhook"]
+            assert (line["state"], bool(line["last_seen"])) == ("ok", True)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +227,8 @@ async def test_a_webhook_that_is_not_taken_says_why(
             answer = (await attempt(running)).json()
             assert (answer["ok"], answer["status"]) == (False, status), answer
             assert fix in answer["fix"]
+            line = (await shown(running))["elevenlabs_webhook"]
+            assert (line["state"], fix in line["problem"]) == ("wrong", True)
 
 
 async def test_a_webhook_to_nobody_to_a_slow_one_and_to_nowhere(
