@@ -36,6 +36,7 @@ class Desk:
     placed: list[Mapping[str, Any]] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     campaign: dict[str, Any] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
 
     def routes(self) -> list[Route]:
         base = "/api/v1/campaigns"
@@ -60,7 +61,7 @@ class Desk:
             return JSONResponse({"error": {"code": "no_table", "message": str(problem), "fix": ""}}, 422)
         good = [{"line": row.line, "to": row.to, "variables": row.variables} for row in checked.good]
         bad = [{"line": row.line, "problem": row.problem} for row in checked.bad]
-        sums = {"good_rows": len(good), "cost_usd": 0.18, "seconds": 240, "days": 1, "per_day": 200, "missing": []}
+        sums = {"good_rows": len(good), "cost_usd": 0.18, "seconds": 240, "days": 1, "per_day": 200, "missing": self.missing}
         return JSONResponse({"columns": checked.columns, "good": good, "bad": bad, **sums})
 
     async def create(self, request: Request) -> Response:
@@ -119,6 +120,13 @@ def test_one_person_is_called_once(dashboard: Dashboard, stub: Stub, desk: Desk)
     page.get_by_label("Number").fill("+1 (415) 555-0123")
     page.get_by_label("First name").fill("Ann")
     page.get_by_role("button", name="Call", exact=True).click()
+    question = page.get_by_role("dialog", name="Call +1 415 555 0123?")
+    expect(question).to_contain_text("$0.18")
+    page.keyboard.press("Escape")
+    expect(question).to_have_count(0)
+    assert desk.placed == [], "a question is no call"
+    page.get_by_role("button", name="Call", exact=True).click()
+    question.get_by_role("button", name="Call now").click()
     expect(page).to_have_url(f"{stub.address}/#/live/{CALL}")
     (placed,) = desk.placed
     assert (placed["to"], placed["variables"], placed["flow"]) == (
@@ -127,6 +135,26 @@ def test_one_person_is_called_once(dashboard: Dashboard, stub: Stub, desk: Desk)
         "outbound_reminder",
     )
     assert placed["key"]
+
+
+def test_a_number_that_is_none_and_an_installation_that_calls_nobody_are_said(
+    dashboard: Dashboard, desk: Desk
+) -> None:
+    opened(dashboard)
+    page = dashboard.page
+    page.get_by_label("Number").fill("415 555 0123")
+    page.get_by_label("First name").fill('Ann "the boss", Smith')
+    page.get_by_role("button", name="Call", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text("to is no number in E.164.")
+    desk.missing = ["TWILIO_ACCOUNT_SID"]
+    page.get_by_label("Number").fill("+14155550123")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("TWILIO_ACCOUNT_SID not set")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    desk.missing = []
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text('Ann "the boss", Smith')
+    assert desk.placed == []
 
 
 def test_a_table_is_checked_first_then_called_paused_and_stopped(

@@ -5,6 +5,7 @@ import { Hero, Engines } from "./empty.js";
 import { ListState } from "./call_list.js";
 import { holding, order, runningCount } from "./order.js";
 import { StartButton, StartError } from "./start.js";
+import { connection } from "../socket.js";
 import { Row, Tile } from "./tile.js";
 import { about, calls, listState } from "../state.js";
 import { isRunning, troubleOf } from "../trouble.js";
@@ -28,11 +29,12 @@ function inTrouble() {
 function Running() {
   const ids = useComputed(() => idsOf(true).join(" ")).value;
   const need = useComputed(inTrouble).value;
+  const known = ["live", "polling", "degraded"].includes(connection.value.phase);
   return html`
     <section aria-labelledby="running-title">
       <header class="board-head">
         <h1 id="running-title">${runningCount.value} ${runningCount.value === 1 ? "call" : "calls"} running</h1>
-        <p class=${need ? "need" : "quiet"} role="status">${need ? `${need} ${need === 1 ? "needs" : "need"} somebody` : "All is well"}</p>
+        <p class=${need ? "need" : "quiet"} role="status">${need ? `${need} ${need === 1 ? "needs" : "need"} somebody` : known ? "All is well" : "when last heard of"}</p>
         ${about.value?.demo && html`<${StartButton} compact />`}
       </header>
       <${StartError} />
@@ -54,7 +56,7 @@ export function Board() {
   const quiet = listState.value === "ready" && !runningCount.value;
   return html`
     <main class="board">
-      ${runningCount.value ? html`<${Running} />` : quiet ? html`<${Hero} />` : html`<${ListState} />`}
+      ${runningCount.value ? html`<${Running} />` : quiet ? html`<${Hero} />` : html`<div class="board-wait"><${ListState} /></div>`}
       <${Ended} />
       ${!runningCount.value && html`<${Engines} />`}
     </main>`;

@@ -7,6 +7,8 @@ import { StartButton, StartError } from "./start.js";
 import { StepIn } from "./step_in.js";
 import { Transcript } from "./transcript.js";
 import { Wave } from "./wave.js";
+import { address } from "../router.js";
+import { connection } from "../socket.js";
 import { about, mine, open } from "../state.js";
 import { isRunning, statusOf } from "../trouble.js";
 import { levels, listen, listeningTo, mute, soundTrouble } from "../audio.js";
@@ -43,12 +45,23 @@ function Foot({ call }) {
     ${about.value?.demo && html`<${StartButton} words="Start another demo call" /><${StartError} />`}</div>`;
 }
 
+/** Why there are no words yet. @param {CallView} call */
+function silence(call) {
+  if (!call.loaded) return ["waiting", "stopped"].includes(connection.value.phase) ? "Not connected. What was said is read as soon as there is a connection." : "Loading what was said …";
+  if (!isRunning(call)) return "Nothing was said in this call.";
+  return statusOf(call) === "in_progress" ? "Nothing was said yet. The words appear here as they are spoken." : "Ringing. The words appear here as they are spoken.";
+}
+
+/** An address that leads to no call. */
+const Missing = () => html`<main class="place"><h1>There is no such call</h1>
+  <p class="quiet">The address may be wrong, or the call is not kept any more.</p>
+  <a class="button" href=${address("live")}>All calls</a></main>`;
+
 /** One call, opened. @param {{call: CallView}} props */
 export function OpenCall({ call }) {
   const flow = flowWords(call.head.flow);
   const running = isRunning(call);
-  const waiting = call.missing ? "There is no such call, or it is not kept any more." : running ? "Ringing. The words appear here as they are spoken."
-    : call.loaded ? "Nothing was said in this call." : "Loading what was said …";
+  if (call.missing) return html`<${Missing} />`;
   return html`
     <main class="call" aria-labelledby="call-title">
       <header class="call-head">
@@ -67,7 +80,7 @@ export function OpenCall({ call }) {
       ${soundTrouble.value && html`<p class="banner plain" role="status">${soundTrouble.value}</p>`}
       <div class="call-body">
         <div class="talk-column">
-          <${Transcript} call=${call} waiting=${waiting} />
+          <${Transcript} call=${call} waiting=${silence(call)} />
           <${Foot} call=${call} />
         </div>
         <${Side} call=${call} />

@@ -5,6 +5,8 @@ import { html } from "../html.js";
 /** @typedef {{name: string, long: string, parts: number[], cells: string[]}} Column */
 /** @typedef {{name: string, value: number, upto?: number, words: string, cells: string[]}} Bar */
 
+const TONES = [0, 1, 2, 3, 4, 5];
+
 /** The next round number above. @param {number} value @returns {number} */
 export function nice(value) {
   if (value <= 0) return 1;
@@ -21,14 +23,14 @@ function Table({ first, heads, rows, title }) {
     </table></div></details>`;
 }
 
-/** @param {{series: string[]}} props */
-const Legend = ({ series }) => html`<ul class="legend">${series.map((name, at) => html`<li key=${name}><i class=${`tone-${at % 6}`}></i>${name}</li>`)}</ul>`;
+/** @param {{series: string[], tones: number[]}} props */
+const Legend = ({ series, tones }) => html`<ul class="legend">${series.map((name, at) => html`<li key=${name}><i class=${`tone-${tones[at % 6]}`}></i>${name}</li>`)}</ul>`;
 
 /**
  * Columns over time, of one or more parts each, the first at the bottom.
- * @param {{id: string, title: string, series: string[], heads: string[], rows: Column[], told: (row: Column) => string, first: string, money?: boolean}} props
+ * @param {{id: string, title: string, series: string[], heads: string[], rows: Column[], told: (row: Column) => string, first: string, money?: boolean, tones?: number[]}} props
  */
-export function Columns({ id, title, series, heads, rows, told, first, money = false }) {
+export function Columns({ id, title, series, heads, rows, told, first, money = false, tones = TONES }) {
   const [at, setAt] = useState(-1);
   const sums = rows.map((row) => row.parts.reduce((all, part) => all + part, 0));
   const most = nice(Math.max(...sums, 0));
@@ -39,12 +41,12 @@ export function Columns({ id, title, series, heads, rows, told, first, money = f
   return html`
     <section class="chart" aria-labelledby=${`chart-${id}`}>
       <header><h2 id=${`chart-${id}`}>${title}</h2><p class="readout quiet small" aria-hidden="true">${rows[at] ? `${rows[at].long}: ${told(rows[at])}` : ""}</p></header>
-      ${series.length > 1 && html`<${Legend} series=${series} />`}
+      ${series.length > 1 && html`<${Legend} series=${series} tones=${tones} />`}
       <div class="plot" aria-hidden="true" onPointerLeave=${() => setAt(-1)}>
         <div class="axis"><span>${scale(most)}</span><span>${half}</span><span>0</span></div>
         <div class="columns">${rows.map((row, index) => html`
           <div key=${row.long} class=${`column ${index === at ? "on" : ""}`} onPointerEnter=${() => setAt(index)}>
-            <div class="stack-up">${row.parts.map((part, tone) => part > 0 && html`<i class=${`tone-${tone % 6}`} style=${{ height: `${(100 * part) / most}%` }}></i>`)}</div>
+            <div class="stack-up">${row.parts.map((part, at) => part > 0 && html`<i class=${`tone-${tones[at % 6]}`} style=${{ height: `${(100 * part) / most}%` }}></i>`)}</div>
             <span class=${(index / every) % 2 === 1 ? "odd" : ""}>${index % every === 0 && (index + every / 2 < rows.length || every === 1) ? row.name : ""}</span></div>`)}</div>
       </div>
       <${Table} first=${first} heads=${heads} rows=${rows.map((row) => ({ ...row, name: row.long }))} title=${title} />

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { PeriodChoice } from "./period_choice.js";
-import { Lasted, StatusChip, who } from "./tile.js";
+import { StatusChip, lastedWords, who } from "./tile.js";
 import { emptyCall } from "../fold.js";
 import { found, more, question, search, told } from "../found.js";
 import { periodOf, todayHere } from "../period.js";
@@ -106,7 +106,7 @@ function Hit({ head, query }) {
       <span class="hit-who"><span class="row-who">${who(call)}</span><span class="quiet small">${flowWords(head.flow)}</span></span>
       <span class="hit-line">${line ? html`<${Marked} text=${line} words=${head.excerpt ? words : []} />` : html`<span class="quiet">No summary</span>`}</span>
       <span class="hit-chips">${same ? html`<${StatusChip} status=${head.status} />` : html`<${OutcomeChip} outcome=${head.outcome} />`}</span>
-      <span class="hit-when time">${moment(head.started_at)}<span><${Lasted} call=${call} /></span></span>
+      <span class="hit-when time">${moment(head.started_at)}<span>${lastedWords(head)}</span></span>
     </a></li>`;
 }
 

@@ -43,8 +43,8 @@ export function Charts({ numbers }) {
   latency.sort((a, b) => Number(b.total) - Number(a.total));
   return html`
     <div class="charts">
-      <${Columns} id="days" title=${week ? "Calls a week" : "Calls a day"} series=${["Not booked", "Booked"]} heads=${["Calls", "Booked"]}
-        rows=${rows.map((row) => ({ name: shortDay(row.day), long: long(row), parts: [row.calls - row.booked, row.booked], cells: [plain(row.calls), plain(row.booked)] }))}
+      <${Columns} id="days" title=${week ? "Calls a week" : "Calls a day"} series=${["Booked", "Not booked"]} tones=${[0, 4]} heads=${["Calls", "Booked"]}
+        rows=${rows.map((row) => ({ name: shortDay(row.day), long: long(row), parts: [row.booked, row.calls - row.booked], cells: [plain(row.calls), plain(row.booked)] }))}
         told=${(/** @type {any} */ row) => `${row.cells[0]} calls, ${row.cells[1]} booked`} first=${week ? "Week of" : "Day"} />
       <${Columns} id="hours" title="Busiest hours" series=${["Calls"]} heads=${["Calls"]} rows=${hours.map((/** @type {any} */ row) => ({ ...row, cells: [plain(row.parts[0])] }))}
         told=${(/** @type {any} */ row) => `${row.cells[0]} calls`} first="Hour" />

@@ -10,7 +10,8 @@ let last = [];
 
 /** Ids of all calls, those in need first; the same array while the order is the same. */
 export const order = computed(() => {
-  const next = inOrder([...calls.value.values()], now.value, reading.value ? last : null);
+  const there = [...calls.value.values()].filter((call) => !call.missing);
+  const next = inOrder(there, now.value, reading.value ? last : null);
   if (next.length !== last.length || next.some((id, at) => id !== last[at])) last = next;
   return last;
 });
@@ -18,7 +19,7 @@ export const order = computed(() => {
 /** How many calls run. */
 export const runningCount = computed(() => {
   let count = 0;
-  for (const call of calls.value.values()) if (isRunning(call)) count += 1;
+  for (const call of calls.value.values()) if (isRunning(call) && !call.missing) count += 1;
   return count;
 });
 

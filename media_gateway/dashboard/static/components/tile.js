@@ -3,6 +3,7 @@ import { useComputed } from "@preact/signals";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { now } from "./clock.js";
+import { emptyCall } from "../fold.js";
 import { duration, flowWords, phone, statusWords, title } from "../words.js";
 import { openId, viewOf } from "../state.js";
 import { address } from "../router.js";
@@ -22,6 +23,9 @@ function lasted(call, at) {
   const end = !call || isRunning(call) ? at : Date.parse(endedAt(call));
   return Number.isNaN(start) || Number.isNaN(end) ? "" : duration((end - start) / 1000);
 }
+
+/** How long a call of which only the head is known has lasted. @param {Record<string, any>} head */
+export const lastedWords = (head) => lasted(emptyCall(head.call_id, head), now.peek());
 
 /** How long it has lasted. Ticks by itself: the text alone changes, nothing is drawn anew. @param {{call: CallView}} props */
 export function Lasted({ call: { id } }) {

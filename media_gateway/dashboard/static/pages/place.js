@@ -4,35 +4,43 @@ import { html } from "../html.js";
 import { icons } from "../components/icons.js";
 import { Campaign } from "../components/campaign.js";
 import { Draft } from "../components/campaign_draft.js";
+import { Dialog } from "../components/dialog.js";
 import { ApiError, may, request } from "../api.js";
 import { address, go } from "../router.js";
 import { about } from "../state.js";
-import { flowWords, moment } from "../words.js";
+import { flowWords, moment, phone } from "../words.js";
 /** @import { PageProps } from "../types.js" */
 
 const LOOK_MS = 4000;
 /** @type {Record<string, string>} */
 export const STATES = { running: "Running", paused: "Paused", stopped: "Stopped", done: "Done" };
 
-/** One call. */
-function OneCall() {
+/** A field of a table. @param {string} text */
+const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+
+/** @typedef {{to: string, flow: string, name: string, cost: number, key: string}} Asked `key`: a second press is the same call */
+
+/** What a call would be, before anybody is called. @param {FormData} form @returns {Promise<Asked>} */
+async function checked(form) {
+  const [to, flow, name] = ["to", "flow", "first_name"].map((field) => String(form.get(field)).trim());
+  const csv = `phone,first_name\n${quoted(to.replace(/[\s()-]/g, ""))},${quoted(name)}\n`;
+  const plan = await request("/api/v1/campaigns/check", { method: "POST", body: { flow, csv, per_minute: 1, at_once: 1, opens: "09:00", closes: "20:00" } });
+  if (plan.bad.length) throw new Error(plan.bad[0].problem);
+  if (plan.missing.length) throw new Error(`This installation cannot call anybody yet: ${plan.missing.join(", ")} not set.`);
+  return { to: plan.good[0].to, flow, name, cost: plan.cost_usd, key: crypto.randomUUID() };
+}
+
+/** @param {{asked: Asked, onClose: () => void}} props */
+function Question({ asked, onClose }) {
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
-  const flows = about.value?.flows ?? [];
-  const key = useState(() => crypto.randomUUID())[0];
-  /** @param {SubmitEvent} event */
-  async function submit(event) {
-    event.preventDefault();
-    const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
+  async function place() {
     setBusy(true);
     setError("");
-    const name = String(form.get("first_name")).trim();
+    const { to, flow, name, key } = asked;
     try {
-      const call = await request("/api/v1/calls", {
-        method: "POST",
-        headers: { "Idempotency-Key": key },
-        body: { to: String(form.get("to")).replace(/[\s()-]/g, ""), flow: form.get("flow"), variables: name ? { first_name: name } : {} },
-      });
+      const body = { to, flow, variables: name ? { first_name: name } : {} };
+      const call = await request("/api/v1/calls", { method: "POST", headers: { "Idempotency-Key": key }, body });
       go(address("live", call.call_id));
     } catch (problem) {
       setError(problem instanceof ApiError ? problem.message : String(problem));
@@ -40,15 +48,45 @@ function OneCall() {
     }
   }
   return html`
+    <${Dialog} title=${`Call ${phone(asked.to)}?`} confirm=${busy ? "Calling …" : "Call now"} busy=${busy} error=${error} onConfirm=${place} onClose=${onClose}>
+      <dl class="facts">
+        ${asked.name && html`<div><dt>Who</dt><dd>${asked.name}</dd></div>`}
+        <div><dt>About what</dt><dd>${flowWords(asked.flow)}</dd></div>
+        <div><dt>About</dt><dd>$${asked.cost.toFixed(2)} <span class="quiet">for two minutes, without the language model</span></dd></div>
+      </dl>
+      <p class="quiet small">It rings at once, whatever the time is there.</p></${Dialog}>`;
+}
+
+/** One call: checked and priced, then asked about, then placed. */
+function OneCall() {
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
+  const flows = about.value?.flows ?? [];
+  /** @param {SubmitEvent} event */
+  async function submit(event) {
+    event.preventDefault();
+    const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
+    setBusy(true);
+    setError("");
+    try {
+      setAsked(await checked(form));
+    } catch (problem) {
+      setError(problem instanceof Error ? problem.message : String(problem));
+    }
+    setBusy(false);
+  }
+  return html`
     <section class="card" aria-labelledby="one-title">
       <h2 id="one-title">Call somebody</h2>
       <form class="form-row" onSubmit=${submit}>
         <label>Number<input name="to" type="tel" required placeholder="+14155550123" autocomplete="off" /></label>
-        <label>First name<input name="first_name" placeholder="optional" autocomplete="off" /></label>
+        <label>First name<input name="first_name" placeholder="optional" maxlength="100" autocomplete="off" /></label>
         <label>Conversation<select name="flow">${flows.map((flow) => html`<option key=${flow} value=${flow} selected=${flow.startsWith("outbound")}>${flowWords(flow)}</option>`)}</select></label>
-        <button class="button primary" type="submit" disabled=${busy}>${icons.phone()}<span>${busy ? "Calling …" : "Call"}</span></button>
+        <button class="button primary" type="submit" aria-disabled=${busy ? "true" : undefined}>${icons.phone()}<span>${busy ? "Checking …" : "Call"}</span></button>
       </form>
       ${error && html`<p class="error" role="alert">${error}</p>`}
+      ${asked && html`<${Question} asked=${asked} onClose=${() => setAsked(null)} />`}
     </section>`;
 }
 
