@@ -61,7 +61,14 @@ class Desk:
             return JSONResponse({"error": {"code": "no_table", "message": str(problem), "fix": ""}}, 422)
         good = [{"line": row.line, "to": row.to, "variables": row.variables} for row in checked.good]
         bad = [{"line": row.line, "problem": row.problem} for row in checked.bad]
-        sums = {"good_rows": len(good), "cost_usd": 0.18, "seconds": 240, "days": 1, "per_day": 200, "missing": self.missing}
+        sums = {
+            "good_rows": len(good),
+            "cost_usd": 0.18,
+            "seconds": 240,
+            "days": 1,
+            "per_day": 200,
+            "missing": self.missing,
+        }
         return JSONResponse({"columns": checked.columns, "good": good, "bad": bad, **sums})
 
     async def create(self, request: Request) -> Response:
@@ -137,9 +144,7 @@ def test_one_person_is_called_once(dashboard: Dashboard, stub: Stub, desk: Desk)
     assert placed["key"]
 
 
-def test_a_number_that_is_none_and_an_installation_that_calls_nobody_are_said(
-    dashboard: Dashboard, desk: Desk
-) -> None:
+def test_a_number_that_is_none_and_an_installation_that_calls_nobody_are_said(dashboard: Dashboard, desk: Desk) -> None:
     opened(dashboard)
     page = dashboard.page
     page.get_by_label("Number").fill("415 555 0123")

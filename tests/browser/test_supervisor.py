@@ -233,6 +233,58 @@ def test_every_state_of_the_connection_is_said(dashboard: Dashboard, stub: Stub)
     expect(page.get_by_role("button", name="Load again")).to_be_visible()
 
 
+def test_what_is_not_known_is_not_claimed(dashboard: Dashboard, stub: Stub) -> None:
+    dashboard.expected = (REFUSED,)
+    names = calls(stub, 2)
+    dashboard.login(CODE)
+    page = dashboard.page
+    expect(page.get_by_text("All is well")).to_be_visible()
+    until_watched(page, stub)
+    stub.drop(refuse=True)
+    expect(page.get_by_text("when last heard of")).to_be_visible()
+    expect(page.get_by_text("All is well")).to_have_count(0)
+    page.locator(f'a.tile[data-call="{names[0]}"]').click()
+    expect(page.get_by_text("What was said is read as soon as there is a connection.")).to_be_visible()
+    stub.accept()
+    dashboard.wait_live()
+    expect(dashboard.bubbles("user")).to_have_count(1)
+
+
+def test_a_journal_that_could_not_be_read_is_asked_for_again(dashboard: Dashboard, stub: Stub) -> None:
+    dashboard.expected = (REFUSED,)
+    (name,) = calls(stub, 1)
+    dashboard.login(CODE)
+    page, refused = dashboard.page, []
+    expect(page.locator("a.tile")).to_contain_text(LINES[0])
+
+    def once(route: Route) -> None:
+        if refused:
+            return route.continue_()
+        refused.append(route)
+        return route.fulfill(status=503, body="{}")
+
+    page.route(f"**/api/v1/calls/{name}/events*", once)
+    page.locator("a.tile").click()
+    expect(page.get_by_text("Loading what was said …")).to_be_visible()
+    expect(dashboard.bubbles("user").locator(".words")).to_have_text(LINES[0])
+
+
+def test_the_list_of_calls_is_loading_and_has_failed(browser: Browser, stub: Stub) -> None:
+    with Dashboard.opened(browser, stub.address) as dashboard:
+        dashboard.expected = (REFUSED,)
+        page, held = dashboard.page, []
+        dashboard.sign_in(token("operator"))
+        page.route("**/api/v1/calls", lambda route: held.append(route))
+        page.goto(stub.address)
+        expect(page.get_by_text("Loading the calls …")).to_be_visible()
+        for route in held:
+            route.fulfill(status=503, body="{}")
+        expect(page.get_by_role("alert")).to_have_text("The list of calls could not be loaded.")
+        page.unroute("**/api/v1/calls")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("heading", name="Hear it take a call")).to_be_visible()
+
+
 def test_addresses_that_lead_nowhere(dashboard: Dashboard, stub: Stub) -> None:
     dashboard.expected = (REFUSED,)
     dashboard.login(CODE)
@@ -240,7 +292,9 @@ def test_addresses_that_lead_nowhere(dashboard: Dashboard, stub: Stub) -> None:
     page.goto(f"{stub.address}/#/nowhere")
     expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
     page.goto(f"{stub.address}/#/live/CA999")
-    expect(page.get_by_text("There is no such call")).to_be_visible()
+    expect(page.get_by_role("heading", name="There is no such call")).to_be_visible()
+    expect(page.get_by_role("button", name="Hang up")).to_have_count(0)
+    expect(page.get_by_text("0 running")).to_be_visible()
     page.route("**/pages/talk.js", lambda route: route.fulfill(status=404))
     page.goto(f"{stub.address}/#/talk")
     expect(page.get_by_role("button", name="Load again")).to_be_visible()

@@ -2,6 +2,7 @@
 import { render } from "preact";
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { refocusSoon } from "./focus.js";
 import { html, lazy } from "./html.js";
 import { askAgain, loginFromAddress, token } from "./api.js";
 import { listeningTo, stopListening } from "./audio.js";
@@ -35,6 +36,12 @@ function Page() {
   const { page, rest, query } = route.value;
   const entry = pages.find((known) => known.name === page);
   const title = entry?.title ?? "Not found";
+  const before = useRef(/** @type {string | null} */ (null));
+  const opened = rest[0] ?? "";
+  useEffect(() => {
+    if (before.current !== null) refocusSoon(opened ? "" : before.current); // not when the page is loaded: it begins at its top
+    before.current = opened;
+  }, [page, opened]);
   useEffect(() => {
     document.title = page === "live" ? "Callboard" : `${title} · Callboard`;
     if (!loaded.value.has(page)) loadPage(page);

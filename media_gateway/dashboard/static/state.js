@@ -9,6 +9,7 @@ import { endedAt, isRunning, startedAt } from "./trouble.js";
 /** @import { About, CallEvent, CallView } from "./types.js" */
 
 const GAP_MS = 120;
+const AGAIN_MS = 2000; // until a journal that could not be read is asked for again
 const ENDED_LIMIT = 100;
 const WHOLE_LIMIT = 4; // calls whose whole story is kept: the open one and those looked at before it
 const MINE = "callboard.demo-calls";
@@ -154,7 +155,8 @@ async function readJournal(id) {
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     if (error.status === 404) update(id, (call) => (call.through || call.loaded ? call : { ...call, missing: true }));
-    // Offline: the reconnect reads it again. Any other refusal: what is on the page stays.
+    // What is on the page stays; a call that is looked at is asked for again until it is there, connected or not.
+    else setTimeout(() => openId.peek() === id && !calls.peek().get(id)?.loaded && void catchUp(id), AGAIN_MS);
   }
   return fresh;
 }

@@ -1,5 +1,6 @@
 // What can be done with a call that is over: save it, delete it.
 import { useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { Dialog } from "./dialog.js";
 import { icons } from "./icons.js";
@@ -38,7 +39,7 @@ export function Export({ id, audio }) {
   const all = isKept(audio) ? [...FORMATS, ["wav", sound, "the sound"]] : FORMATS;
   return html`
     <div class="export" role="group" aria-label="Save this call as">
-      ${all.map(([format, name, what]) => html`<button key=${format} class="button small-button" type="button" disabled=${busy !== ""}
+      ${all.map(([format, name, what]) => html`<button key=${format} class="button small-button" type="button" ...${paused(busy !== "")}
         title=${`Save ${what}`} onClick=${() => fetchIt(format)}>${icons.down()}${busy === format ? "…" : name}</button>`)}
       ${error && html`<p class="export-error error small" role="alert">${error}</p>`}
     </div>`;

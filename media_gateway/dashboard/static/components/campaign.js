@@ -65,9 +65,9 @@ export function Campaign({ id }) {
         <a class="button icon-only" href=${address("place")} aria-label="Back to all campaigns">${icons.back()}</a>
         <h1>${campaign.name}</h1><span class=${`tag state-${campaign.state}`} role="status">${STATE[campaign.state]}</span>
         <div class="head-buttons">
-          ${campaign.state === "running" && html`<button class="button" type="button" onClick=${() => move("pause")}>Pause</button>`}
-          ${campaign.state === "paused" && html`<button class="button primary" type="button" onClick=${() => move("resume")}>Go on</button>`}
-          ${open && html`<button class="button danger" type="button" onClick=${() => setStopping(true)}>Stop</button>`}
+          ${open && html`<button class=${`button ${campaign.state === "paused" ? "primary" : ""}`} type="button"
+            onClick=${() => move(campaign.state === "paused" ? "resume" : "pause")}>${campaign.state === "paused" ? "Go on" : "Pause"}</button>
+            <button class="button danger" type="button" onClick=${() => setStopping(true)}>Stop</button>`}
         </div>
       </header>
       <div class="stack">

@@ -1,5 +1,6 @@
 // A table of people, checked row by row, priced and timed, before anybody is called.
 import { useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { ApiError, request } from "../api.js";
@@ -99,9 +100,9 @@ export function Draft({ flows }) {
         ${error && html`<p class="error" role="alert">${error}</p>`}
         ${plan && html`<${Plan} plan=${plan} />`}
         <div class="form-foot">
-          <button class="button" type="submit" value="check" disabled=${!csv.trim() || Boolean(busy)}>${icons.check()}<span>${busy === "check" ? "Checking …" : "Check, call nobody"}</span></button>
+          <button class="button" type="submit" value="check" disabled=${!csv.trim()} ...${paused(Boolean(busy))}>${icons.check()}<span>${busy === "check" ? "Checking …" : "Check, call nobody"}</span></button>
           ${plan && plan.good_rows > 0 && html`
-            <button class="button primary" type="submit" value="begin" disabled=${Boolean(busy) || plan.missing.length > 0}>
+            <button class="button primary" type="submit" value="begin" disabled=${plan.missing.length > 0} ...${paused(Boolean(busy))}>
               ${icons.phone()}<span>${busy === "begin" ? "Beginning …" : `Call ${plan.good_rows} ${plan.good_rows === 1 ? "person" : "people"}`}</span></button>`}
         </div>
       </form>

@@ -1,5 +1,6 @@
 // What this installation is connected to, the addresses to enter elsewhere, and the signed test.
 import { useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { Copied } from "./copy.js";
 import { Loaded, useLoaded } from "./loaded.js";
@@ -41,7 +42,7 @@ function Test() {
   }
   return html`
     <div class="card-foot">
-      <button class="button" type="button" disabled=${busy} onClick=${send}>${busy ? "Sending …" : "Send a signed test webhook"}</button>
+      <button class="button" type="button" ...${paused(busy)} onClick=${send}>${busy ? "Sending …" : "Send a signed test webhook"}</button>
       <p class="good" role="status">${said?.ok ? said.text : ""}</p>
       ${said && !said.ok && html`<p class="error" role="alert">${said.text}</p>`}
     </div>`;

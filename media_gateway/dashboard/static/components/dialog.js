@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "preact/hooks";
+import { isLost, paused, refocusSoon } from "../focus.js";
 import { html } from "../html.js";
 
 /**
@@ -13,6 +14,7 @@ export function Dialog({ title, confirm, onConfirm, onClose, danger = false, bus
     place.current?.showModal();
     return () => {
       if (asked instanceof HTMLElement) asked.focus();
+      if (isLost()) refocusSoon(""); // what asked is gone
     };
   }, []);
   /** @param {SubmitEvent} event */
@@ -28,7 +30,7 @@ export function Dialog({ title, confirm, onConfirm, onClose, danger = false, bus
         ${error && html`<p class="error" role="alert">${error}</p>`}
         <div class="dialog-foot">
           <button class="button" type="button" onClick=${() => place.current?.close()}>Cancel</button>
-          <button class=${`button ${danger ? "danger" : "primary"}`} type="submit" disabled=${busy}>${confirm}</button>
+          <button class=${`button ${danger ? "danger" : "primary"}`} type="submit" ...${paused(busy)}>${confirm}</button>
         </div>
       </form>
     </dialog>`;

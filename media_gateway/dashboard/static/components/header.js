@@ -44,6 +44,14 @@ function leave() {
   setToken(null);
 }
 
+/** Past the navigation, which is the same everywhere. */
+function skip() {
+  const main = document.querySelector("main");
+  if (!main) return;
+  main.tabIndex = -1;
+  main.focus();
+}
+
 /** Where one can go. Below the page on a narrow screen. */
 export function Navigation() {
   return html`
@@ -60,6 +68,7 @@ export function Header() {
   const who = me.value?.user ? `Sign out ${me.value.user} (${me.value.role})` : "Sign out";
   return html`
     <header class="top">
+      <button class="button skip" type="button" onClick=${skip}>Skip to the page</button>
       <a class="wordmark" href="#/" aria-label="Callboard, all calls">
         <img src="/static/favicon.svg" alt="" width="28" height="28" /><span>Callboard</span></a>
       <${Navigation} />

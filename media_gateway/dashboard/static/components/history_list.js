@@ -1,5 +1,6 @@
 // Calls that are over (and those that are not): what is looked for, and what was found.
 import { useEffect, useRef, useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { PeriodChoice } from "./period_choice.js";
@@ -146,7 +147,7 @@ export function HistoryList({ query }) {
         : html`<${Without} query=${query} state=${state} />`}
       ${failedLater && html`<p class="notice" role="alert">${state.error}</p>`}
       ${state.cursor && (count > 0 || state.phase !== "failed") && html`<div class="more">${!count && html`<p class="quiet">Nothing among the newer calls.</p>`}
-        <button class="button" type="button" disabled=${busy} onClick=${more}>
+        <button class="button" type="button" ...${paused(busy)} onClick=${more}>
           ${state.phase === "more" ? "Looking …" : count ? "More" : "Look further back"}</button></div>`}
     </main>`;
 }

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { askAgain, changePassword, login, loginNotice, me } from "../api.js";
 import { Chosen, fault } from "./password.js";
@@ -10,6 +11,11 @@ import { Chosen, fault } from "./password.js";
 function Credentials({ onDone, user = "" }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
+  const form = /** @type {{current: HTMLFormElement | null}} */ (useRef(null));
+  useEffect(() => {
+    // `autofocus` counts once a page, and one may come here from elsewhere. In a dialog it is the browser's own doing.
+    /** @type {HTMLElement | null | undefined} */ (form.current?.querySelector("[autofocus]"))?.focus();
+  }, []);
   const [first, setFirst] = useState(/** @type {{bearer: string, given: string} | null} */ (null));
 
   /** @param {SubmitEvent} event */
@@ -42,15 +48,15 @@ function Credentials({ onDone, user = "" }) {
         <p class="notice" role="status">That password was for the first time. Choose one that only you know.</p>
         <${Chosen} focus />
         ${error && html`<p class="error" role="alert">${error}</p>`}
-        <button class="button primary" type="submit" disabled=${busy}>${busy ? "Signing in …" : "Choose it and sign in"}</button>
+        <button class="button primary" type="submit" ...${paused(busy)}>${busy ? "Signing in …" : "Choose it and sign in"}</button>
       </form>`;
   }
   return html`
-    <form class="credentials" onSubmit=${submit}>
+    <form class="credentials" ref=${form} onSubmit=${submit}>
       <label>Name<input name="username" autocomplete="username" required autofocus=${!user} defaultValue=${user} /></label>
       <label>Password<input name="password" type="password" autocomplete="current-password" required autofocus=${Boolean(user)} /></label>
       ${error && html`<p class="error" role="alert">${error}</p>`}
-      <button class="button primary" type="submit" disabled=${busy}>${busy ? "Signing in …" : "Sign in"}</button>
+      <button class="button primary" type="submit" ...${paused(busy)}>${busy ? "Signing in …" : "Sign in"}</button>
     </form>`;
 }
 

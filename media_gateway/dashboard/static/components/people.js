@@ -1,5 +1,6 @@
 // Who may come in: users and API keys. What is shown once is gone when the page is left.
 import { useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { Copied } from "./copy.js";
 import { Dialog } from "./dialog.js";
@@ -56,13 +57,13 @@ function User({ user, busy, change, reset, remove }) {
         ${user.one_time && html`<span class="tag link-off">has not chosen a password yet</span>`}
         ${fixed && html`<span class="quiet small">${title(user.role)}, ${fixed}</span>`}</p>
       ${!fixed && html`<div class="line-buttons">
-        <select aria-label=${`Role of ${user.name}`} disabled=${busy} value=${user.role}
+        <select aria-label=${`Role of ${user.name}`} value=${user.role}
           onChange=${(/** @type {any} */ event) => change({ role: event.target.value })}>
           ${ROLES.map((role) => html`<option key=${role} value=${role} selected=${role === user.role}>${title(role)}</option>`)}</select>
-        <button class="button small-button" type="button" disabled=${busy} aria-label=${`New password for ${user.name}`} onClick=${reset}>New password</button>
-        <button class="button small-button" type="button" disabled=${busy} aria-label=${`${user.disabled ? "Enable" : "Disable"} ${user.name}`}
+        <button class="button small-button" type="button" ...${paused(busy)} aria-label=${`New password for ${user.name}`} onClick=${reset}>New password</button>
+        <button class="button small-button" type="button" ...${paused(busy)} aria-label=${`${user.disabled ? "Enable" : "Disable"} ${user.name}`}
           onClick=${() => change({ disabled: !user.disabled })}>${user.disabled ? "Enable" : "Disable"}</button>
-        <button class="button small-button danger-text" type="button" disabled=${busy} aria-label=${`Remove ${user.name}`} onClick=${remove}>Remove</button>
+        <button class="button small-button danger-text" type="button" ...${paused(busy)} aria-label=${`Remove ${user.name}`} onClick=${remove}>Remove</button>
       </div>`}
     </li>`;
 }
@@ -100,7 +101,7 @@ export function Users({ told }) {
       <form class="form-row" onSubmit=${add} aria-label="Add a user">
         <label>Name<input name="name" required maxlength="64" autocomplete="off" autocapitalize="none" spellcheck=${false} /></label>
         <${RoleChoice} label="Role" name="role" />
-        <button class="button primary" type="submit" disabled=${busy}>Add user</button>
+        <button class="button primary" type="submit" ...${paused(busy)}>Add user</button>
       </form>
       ${error && html`<p class="error" role="alert">${error}</p>`}
       ${once && html`<${Once} what=${`The password of ${once.name}, for the first time: they choose their own then.`} text=${once.text} onDone=${() => setOnce(null)} />`}
@@ -138,12 +139,12 @@ export function Keys({ told }) {
           <li class="person" key=${key.id}>
             <p class="line-name">${key.label}<span class="quiet small">${title(key.role)}, by ${key.created_by} ${moment(key.created_at)}, ${used(key)}</span></p>
             <div class="line-buttons">${key.revoked_at ? html`<span class="tag link-off">revoked</span>`
-              : html`<button class="button small-button danger-text" type="button" disabled=${busy} aria-label=${`Revoke ${key.label}`} onClick=${() => setLeaving(key)}>Revoke</button>`}</div>
+              : html`<button class="button small-button danger-text" type="button" ...${paused(busy)} aria-label=${`Revoke ${key.label}`} onClick=${() => setLeaving(key)}>Revoke</button>`}</div>
           </li>`)}</ul>` : html`<p class="quiet">None yet. A key lets a machine in: a report, a CRM.</p>`)}</${Loaded}>
       <form class="form-row" onSubmit=${add} aria-label="Create a key">
         <label>What it is for<input name="label" required maxlength="64" placeholder="nightly report" autocomplete="off" /></label>
         <${RoleChoice} label="Role of the key" name="role" />
-        <button class="button primary" type="submit" disabled=${busy}>Create key</button>
+        <button class="button primary" type="submit" ...${paused(busy)}>Create key</button>
       </form>
       ${error && html`<p class="error" role="alert">${error}</p>`}
       ${once && html`<${Once} what=${`The key for ${once.label}.`} text=${once.text} onDone=${() => setOnce(null)} />`}

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { isLost, paused } from "../focus.js";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { wordsOf } from "./resource.js";
@@ -97,7 +98,9 @@ export function Player({ id, audio, heard }) {
     from.current = 0;
   }, [id, kept]);
   useEffect(() => {
-    if (address) seek(from.current);
+    if (!address) return;
+    if (isLost()) sound.current?.focus(); // it stands where the button was
+    seek(from.current);
   }, [address]);
   useEffect(() => {
     if (!heard) return undefined;
@@ -113,7 +116,7 @@ export function Player({ id, audio, heard }) {
       ${shape && html`<${Waveform} of=${shape} at=${at} seek=${seek} />
         <p class="waveform-key quiet small" aria-hidden="true">${shape.sides.length > 1 && html`<span>Caller</span><span>Assistant</span>`}</p>`}
       ${address ? html`<audio controls ref=${sound} src=${address} aria-label="The sound of this call" onTimeUpdate=${() => setAt(sound.current?.currentTime ?? 0)}></audio>`
-        : html`<button class="button" type="button" disabled=${busy} onClick=${() => load()}>${icons.sound()}<span>${busy ? "Loading …" : "Play the call"}</span></button>
+        : html`<button class="button" type="button" ...${paused(busy)} onClick=${() => load()}>${icons.sound()}<span>${busy ? "Loading …" : "Play the call"}</span></button>
           ${bytes > 0 && html`<span class="quiet small">${size(bytes)}</span>`}`}
       ${error && html`<p class="error small" role="alert">${error}</p>`}
     </div>`;

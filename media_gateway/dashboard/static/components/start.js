@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { startDemo } from "../state.js";
@@ -37,7 +38,7 @@ export async function start(body) {
 /** @param {{compact?: boolean, words?: string}} props */
 export function StartButton({ compact = false, words = compact ? "Demo call" : "Start a demo call" }) {
   return html`<button class=${`button ${compact ? "small-button" : "primary big"}`} type="button"
-    disabled=${starting.value} onClick=${() => start({ scenario: SCENARIO })}>${icons.phone()}<span>${starting.value ? "Calling …" : words}</span></button>`;
+    ...${paused(starting.value)} onClick=${() => start({ scenario: SCENARIO })}>${icons.phone()}<span>${starting.value ? "Calling …" : words}</span></button>`;
 }
 
 export function StartError() {

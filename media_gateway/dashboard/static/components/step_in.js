@@ -1,5 +1,6 @@
 // Stepping into a running call: each deed is confirmed, and what came of it is said.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { isLost, paused } from "../focus.js";
 import { html } from "../html.js";
 import { icons } from "./icons.js";
 import { now } from "./clock.js";
@@ -48,6 +49,15 @@ function Line({ call, kind, onDone }) {
   const [text, setText] = useState("");
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
+  const place = /** @type {{current: HTMLFormElement | null}} */ (useRef(null));
+  useEffect(() => {
+    const asked = document.activeElement;
+    const form = place.current;
+    form?.querySelector("input")?.focus();
+    return () => {
+      if (asked instanceof HTMLElement && (isLost() || form?.contains(document.activeElement))) asked.focus();
+    };
+  }, []);
   const label = kind === "say" ? "The caller hears, in the assistant's voice" : "Only the assistant hears";
   /** @param {SubmitEvent} event */
   async function submit(event) {
@@ -64,13 +74,12 @@ function Line({ call, kind, onDone }) {
     }
   }
   return html`
-    <form class="step-line" onSubmit=${submit} onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && onDone()}>
+    <form class="step-line" ref=${place} onSubmit=${submit} onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && onDone()}>
       <label for="step-text">${label}</label>
       <div class="composer-line">
-        <input id="step-text" value=${text} maxlength="500" autocomplete="off" autofocus
-          ref=${(/** @type {HTMLInputElement | null} */ input) => input && !text && input.focus()}
+        <input id="step-text" value=${text} maxlength="500" autocomplete="off"
           onInput=${(/** @type {any} */ event) => setText(event.currentTarget.value)} />
-        <button class="button primary" type="submit" disabled=${!text.trim() || busy}>${WORDS[kind].verb}</button>
+        <button class="button primary" type="submit" disabled=${!text.trim()} ...${paused(busy)}>${WORDS[kind].verb}</button>
       </div>
       ${error && html`<p class="error" role="alert">${error}</p>`}
     </form>`;
@@ -135,8 +144,8 @@ function Waiting({ call, asked }) {
       <p><strong>${title(asked.tool)}</strong> waits for your word. <span class="quiet">${facts === title(asked.tool) ? "" : facts}</span></p>
       <details class="quiet small"><summary>What exactly</summary><pre tabindex="0" aria-label="Arguments">${JSON.stringify(asked.args, null, 2)}</pre></details>
       <div class="approval-foot">
-        <button class="button primary small-button" type="button" disabled=${busy || !may("operator")} onClick=${() => decide("approve")}>${icons.check()}Approve</button>
-        <button class="button small-button" type="button" disabled=${busy || !may("operator")} onClick=${() => decide("refuse")}>${icons.cross()}Refuse</button>
+        <button class="button primary small-button" type="button" disabled=${!may("operator")} ...${paused(busy)} onClick=${() => decide("approve")}>${icons.check()}Approve</button>
+        <button class="button small-button" type="button" disabled=${!may("operator")} ...${paused(busy)} onClick=${() => decide("refuse")}>${icons.cross()}Refuse</button>
       </div>
       ${error && html`<p class="error" role="alert">${error}</p>`}
     </div>`;

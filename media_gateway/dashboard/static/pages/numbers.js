@@ -1,5 +1,6 @@
 // Numbers: how a period went, in tiles and charts, each chart with its table.
 import { useRef } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { Charts } from "../components/numbers_charts.js";
 import { PeriodChoice } from "../components/period_choice.js";
@@ -85,7 +86,7 @@ export default function Numbers({ query }) {
     <main class=${`page numbers ${old ? "old" : ""}`} aria-busy=${loading ? "true" : "false"}>
       <header class="page-head"><h1>Numbers</h1>
         ${span && html`<p class="quiet small">${span}, ${numbers.timezone.replaceAll("_", " ")}</p>`}
-        ${numbers && html`<button class="button small-button refresh" type="button" disabled=${loading} onClick=${again}>${loading ? "Counting …" : "Count again"}</button>`}</header>
+        ${numbers && html`<button class="button small-button refresh" type="button" ...${paused(loading)} onClick=${again}>${loading ? "Counting …" : "Count again"}</button>`}</header>
       <div class="numbers-choice">
         <${PeriodChoice} period=${periodOf(query, USUAL)} spans=${SPANS} name="numbers-period" today=${todayHere()} onChoose=${ask} />
         <label class="choice-field"><span>Flow</span><select value=${flow} onChange=${(/** @type {any} */ event) => ask({ flow: event.currentTarget.value })}>

@@ -1,5 +1,6 @@
 // Place calls: one person by a form, or many by a table; and how those that were begun are getting on.
 import { useEffect, useState } from "preact/hooks";
+import { paused } from "../focus.js";
 import { html } from "../html.js";
 import { icons } from "../components/icons.js";
 import { Campaign } from "../components/campaign.js";
@@ -83,7 +84,7 @@ function OneCall() {
         <label>Number<input name="to" type="tel" required placeholder="+14155550123" autocomplete="off" /></label>
         <label>First name<input name="first_name" placeholder="optional" maxlength="100" autocomplete="off" /></label>
         <label>Conversation<select name="flow">${flows.map((flow) => html`<option key=${flow} value=${flow} selected=${flow.startsWith("outbound")}>${flowWords(flow)}</option>`)}</select></label>
-        <button class="button primary" type="submit" aria-disabled=${busy ? "true" : undefined}>${icons.phone()}<span>${busy ? "Checking …" : "Call"}</span></button>
+        <button class="button primary" type="submit" ...${paused(busy)}>${icons.phone()}<span>${busy ? "Checking …" : "Call"}</span></button>
       </form>
       ${error && html`<p class="error" role="alert">${error}</p>`}
       ${asked && html`<${Question} asked=${asked} onClose=${() => setAsked(null)} />`}
