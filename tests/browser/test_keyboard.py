@@ -125,7 +125,9 @@ def test_a_call_is_opened_and_stepped_into(dashboard: Dashboard, keys: Keys, stu
     keys.expect_at("Whisper")
     keys.press("Transfer")
     keys.expect_at("To")
-    assert {keys.at["name"] for _ in range(8) if page.keyboard.press("Tab") is None} <= {"", "To", "Cancel", "Transfer"}
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        assert keys.at["name"] in ("", "To", "Cancel", "Transfer"), "the dialog keeps the focus"
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     keys.expect_at("Transfer")

@@ -254,7 +254,8 @@ def test_a_journal_that_could_not_be_read_is_asked_for_again(dashboard: Dashboar
     dashboard.expected = (REFUSED,)
     (name,) = calls(stub, 1)
     dashboard.login(CODE)
-    page, refused = dashboard.page, []
+    page = dashboard.page
+    refused: list[Route] = []
     expect(page.locator("a.tile")).to_contain_text(LINES[0])
 
     def once(route: Route) -> None:

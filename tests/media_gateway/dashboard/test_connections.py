@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 
 from functions import files
 from functions.elevenlabs_webhook import elevenlabs_webhook
+from functions.settings import Settings as OfFunctions
 from media_gateway.auth import Principal
 from media_gateway.dashboard import signed_webhook
 from media_gateway.dashboard.connections import recordings
@@ -164,7 +165,7 @@ def test_the_gateway_and_the_functions_keep_files_in_the_same_place(
     given = {**environ(tmp_path), "CALLBOARD_STORE": store, "GOOGLE_CLOUD_PROJECT": "demo-x", **more}
     cloud = given.pop("K_SERVICE", None)  # a start there would refuse the engines of this machine
     settings = load(given, dev=False).model_copy(update={"k_service": cloud})
-    here, there = blobs_of(settings), files.files(files.Settings.of({**given, **more}))
+    here, there = blobs_of(settings), files.files(OfFunctions.of({**given, **more}))
     assert [type(one).__name__ for one in (here, there)] == [place or "NoneType"] * 2
     if here and there:
         here.put("recording/a.ulaw", b"x", content_type="audio/basic")
