@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +74,8 @@ class EmbeddedVoice:
 
     async def render(self, text: str) -> bytes:
         """Rendered by the engine; by the phrase book when the engine cannot."""
-        return await (self._lines.render(self._renderer, text) if self._lines else self._renderer.render(text))
+        async with self._renderer.wanted():  # while it is looked for and kept, too: the next line may come meanwhile
+            return await (self._lines.render(self._renderer, text) if self._lines else self._renderer.render(text))
 
 
 class _Renderer:
@@ -92,19 +94,23 @@ class _Renderer:
     def fingerprint(self) -> str:
         return self._voice.fingerprint
 
-    async def render(self, text: str) -> bytes:
-        """Raises ProviderFault."""
+    @asynccontextmanager
+    async def wanted(self) -> AsyncIterator[None]:
+        """A line is; with the last one the process ends, and with one that failed."""
         self._wanted += 1
         whole = False
         try:
-            async with self._turn:
-                sound = await render_by_speaking(self, text, _RENDER_SECONDS)
+            yield
             whole = True
-            return sound
         finally:
             self._wanted -= 1
             if not self._wanted or not whole:
                 await self._end()
+
+    async def render(self, text: str) -> bytes:
+        """Raises ProviderFault."""
+        async with self._turn:
+            return await render_by_speaking(self, text, _RENDER_SECONDS)
 
     async def open(self, on_spoken: Callable[[Spoken], None]) -> Speaking:
         """For one line; the process stays for the next."""

@@ -15,6 +15,7 @@ from media_gateway.providers.embedded_voice import EmbeddedVoice
 from media_gateway.providers.line_cache import LineCache
 from media_gateway.providers.worker import Worker
 from media_gateway.voice.ports import ProviderFault, Speaking, Spoken, SpokenAudio, SpokenEnd, VoiceFailed
+from media_gateway.wiring import render
 from tests.media_gateway.providers.hearing import flow_phrases, watch_workers
 
 _OVER = (SpokenEnd, VoiceFailed)
@@ -134,6 +135,14 @@ def test_lines_that_are_wanted_together_are_one_process_and_gone_with_it(workers
     assert not alive
     assert all(_level(sound) > 500 for sound in sounds)
     assert len({len(sound) for sound in sounds}) == 3
+
+
+def test_a_whole_start_is_one_process(tmp_path: Path, workers: asyncio.Queue[Worker]) -> None:
+    voice = EmbeddedVoice(lines=LineCache(tmp_path))
+    texts = [f"This is line {number}." for number in ("one", "two", "three", "four", "five", "six")]
+    assert asyncio.run(render(voice, texts)).keys() == set(texts)
+    workers.get_nowait()
+    assert workers.empty()
 
 
 def test_a_process_that_dies_while_lines_wait_costs_none_of_them(workers: asyncio.Queue[Worker]) -> None:
