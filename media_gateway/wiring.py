@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from media_gateway.voice.ports import (
     Engines,
     Line,
     ProviderFault,
+    Rendering,
     Session,
     SessionFactory,
     StartedStream,
@@ -215,7 +217,8 @@ async def render(voice: Voice, lines: list[str]) -> dict[str, bytes]:
             except ProviderFault as fault:
                 faults.append(fault)
 
-    await asyncio.gather(*(one(line) for line in lines))
+    async with voice.rendering() if isinstance(voice, Rendering) else nullcontext():
+        await asyncio.gather(*(one(line) for line in lines))
     if not rendered:
         raise faults[0]
     if faults:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,14 +72,18 @@ class EmbeddedVoice:
             raise
         return speaking
 
+    def rendering(self) -> AbstractAsyncContextManager[None]:
+        """All lines until it is left come from one process: to start it takes six times as long as to say a line."""
+        return self._renderer.wanted()
+
     async def render(self, text: str) -> bytes:
         """Rendered by the engine; by the phrase book when the engine cannot."""
-        async with self._renderer.wanted():  # while it is looked for and kept, too: the next line may come meanwhile
+        async with self.rendering():
             return await (self._lines.render(self._renderer, text) if self._lines else self._renderer.render(text))
 
 
 class _Renderer:
-    """One process for all lines that are wanted together: to start it takes six times as long as to say a line."""
+    """One process for all lines that are wanted together."""
 
     name = _NAME
 
@@ -96,7 +100,7 @@ class _Renderer:
 
     @asynccontextmanager
     async def wanted(self) -> AsyncIterator[None]:
-        """A line is; with the last one the process ends, and with one that failed."""
+        """Lines are; with the last one the process ends, and with one that failed."""
         self._wanted += 1
         whole = False
         try:

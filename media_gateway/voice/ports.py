@@ -7,6 +7,7 @@ the event loop; they return at once. A provider is one file in `media_gateway/pr
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -270,6 +271,14 @@ class Several(Protocol):
 
     def without(self, provider: str) -> Voice:
         """The same for a call in which `provider` has just failed: it comes last."""
+
+
+@runtime_checkable
+class Rendering(Protocol):
+    """A voice to which many lines at once are cheaper than one by one."""
+
+    def rendering(self) -> AbstractAsyncContextManager[None]:
+        """Lines are rendered, until it is left."""
 
 
 @runtime_checkable
