@@ -59,10 +59,35 @@ def draw(console: Console, numbers: Mapping[str, Any]) -> None:
     days = [(day["day"][5:], day["calls"], f"{day['calls']}, {day['booked']} booked") for day in numbers["by_day"]]
     hours = [(f"{hour:02}", count, str(count)) for hour, count in enumerate(numbers["by_hour"]) if count]
     outcomes = [(name, count, str(count)) for name, count in numbers["by_outcome"].items()]
-    for title, rows in (("calls a day", days), ("by hour", hours), ("what came of them", outcomes)):
-        console.print(_chart(title, rows))
+    flows = [
+        (row["flow"], row["completion_rate"], f"{row['completion_rate']:.0%} of {row['calls']}")
+        for row in numbers["by_flow"]
+    ]
+    left = [(row["slot"], row["calls"], str(row["calls"])) for row in numbers["drop_off"]]
+    spent = [
+        (day["day"][5:], day["cost_usd"], f"${day['cost_usd']:.2f}{_by_vendor(day['cost_by_vendor'])}")
+        for day in numbers["by_day"]
+        if day["cost_usd"]
+    ]
+    vendors = [(name, usd, f"${usd:.2f}") for name, usd in numbers["cost_by_vendor"].items()]
+    for title, rows in (
+        ("calls a day", days),
+        ("by hour", hours),
+        ("what came of them", outcomes),
+        ("flows that came to their end", flows),
+        ("asked for, when callers left", left),
+        ("cost a day", spent),
+        ("cost by vendor", vendors),
+    ):
+        if rows:
+            console.print(_chart(title, rows))
     if numbers["latency_ms"]:
         console.print(_latency(numbers["latency_ms"]))
+
+
+def _by_vendor(cost: Mapping[str, float]) -> str:
+    parts = ", ".join(f"{name} ${usd:.2f}" for name, usd in cost.items() if usd)
+    return f" ({parts})" if parts else ""
 
 
 def _totals(numbers: Mapping[str, Any]) -> Table:
@@ -84,12 +109,12 @@ def _totals(numbers: Mapping[str, Any]) -> Table:
     return table
 
 
-def _chart(title: str, rows: Sequence[tuple[str, int, str]]) -> RenderableType:
+def _chart(title: str, rows: Sequence[tuple[str, float, str]]) -> RenderableType:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False)
     table.add_column(justify="right", style="dim", no_wrap=True)
     table.add_column(width=40)
     table.add_column(no_wrap=True)
-    most = max(count for _, count, _ in rows)
+    most = max(count for _, count, _ in rows) or 1
     for name, count, told in rows:
         table.add_row(name, Bar(most, 0, count, color="cyan"), told)
     return table

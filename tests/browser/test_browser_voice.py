@@ -214,6 +214,30 @@ def test_the_speaker_can_be_muted_and_the_space_bar_talks(tab: Dashboard, house:
     expect(tab.page.get_by_role("img", name="How loud the assistant is")).to_have_attribute("data-lit", "0")
 
 
+def test_a_microphone_is_chosen_and_its_level_shown(tab: Dashboard, house: House) -> None:
+    page = tab.page
+    page.get_by_role("button", name="Start talking").click()
+    page.get_by_text("Open mic", exact=True).click()
+    expect(page.get_by_text("Listening")).to_be_visible()
+    level = page.get_by_role("img", name="How loud you are")
+    expect(level).to_have_attribute("data-lit", re.compile(r"^([3-9]|1\d)$"))  # it beeps once a second
+    choice = page.get_by_role("combobox")
+    named = choice.locator("option").last
+    wanted = str(named.get_attribute("value"))
+    page.evaluate(
+        """() => {
+          const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = (asked) => ((window.__asked = asked), real(asked));
+        }"""
+    )
+    choice.select_option(wanted)
+    expect(page.get_by_text("Listening")).to_be_visible()
+    expect(level).to_have_attribute("data-lit", re.compile(r"^([3-9]|1\d)$"))
+    assert page.evaluate("window.__asked.audio.deviceId") == {"ideal": wanted}
+    page.get_by_role("button", name="Microphone off").click()
+    expect(page.get_by_role("button", name="Use the microphone")).to_be_visible()
+
+
 @pytest.mark.parametrize(("theme", "width"), [("dark", 1360), ("light", 1360), ("light", 390)])
 def test_axe_finds_nothing_in_a_conversation(
     talking_browser: Browser, house: House, axe_source: Path, pictures: Path, theme: str, width: int

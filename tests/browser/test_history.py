@@ -47,6 +47,38 @@ def test_calls_are_found_and_the_way_back_leads_to_the_list(dashboard: Dashboard
     expect(page.get_by_text("No call is like that.")).to_be_visible()
 
 
+def test_each_filter_by_itself_and_all_calls_of_a_customer(dashboard: Dashboard, stub: Stub) -> None:
+    stub.archive.fill(70)
+    stub.archive.heads[3]["flow"] = "outbound_reminder"
+    stub.archive.heads[5]["started_at"] = "2026-03-02T12:00:00+00:00"
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("a.hit").first).to_contain_text("0:47")
+    page.get_by_label("Status").select_option("no_answer")
+    expect(page.locator("a.hit")).to_have_count(14)
+    page.get_by_role("link", name="Clear").click()
+    page.get_by_label("Flow").select_option("outbound_reminder")
+    expect(page.locator("a.hit")).to_have_count(1)
+    page.get_by_role("link", name="Clear").click()
+    page.get_by_label("Search").fill("+15005551003")
+    expect(page.locator("a.hit")).to_have_count(9)
+    page.get_by_role("link", name="Clear").click()
+    page.get_by_text("Dates", exact=True).click()
+    page.get_by_label("To", exact=True).fill("2026-03-03")
+    page.get_by_label("To", exact=True).blur()
+    page.get_by_label("From").fill("2026-03-01")
+    page.get_by_label("From").blur()
+    expect(page).to_have_url(f"{stub.address}/#/history?from=2026-03-01&to=2026-03-03")
+    assert stub.archive.asked[-1]["from"].startswith("2026-03-01")
+    assert stub.archive.asked[-1]["to"].startswith("2026-03-0")
+    page.goto(f"{stub.address}/#/history/{stub.archive.heads[0]['call_id']}")
+    expect(page.locator(".others a[data-call]")).to_have_count(6)
+    page.get_by_role("link", name="All calls of this customer").click()
+    expect(page.locator("a.hit")).to_have_count(9)
+    assert stub.archive.asked[-1]["q"] == "+15005551000"
+
+
 def test_a_call_is_read_and_saved(dashboard: Dashboard, stub: Stub) -> None:
     stub.archive.fill(20)
     dashboard.login(CODE)

@@ -40,6 +40,38 @@ def test_a_period_is_chosen_and_stays_in_the_address(dashboard: Dashboard, stub:
     )
 
 
+TABLES = {
+    "Calls a day": (7, "Tue 24 Nov146"),
+    "Busiest hours": (24, "23:000"),
+    "What came of them": (4, "Passed to a person96%"),
+    "Flows that came to their end": (2, "Known customer312994%"),
+    "Time to answer, p50 and p95": (4, "Voice812140260"),
+    "Where callers left": (2, "Service6"),
+    "Cost a day": (7, "Tue 24 Nov$0.80$0.30$0.20$1.30"),
+    "Cost by vendor": (3, "OpenAI$1.40"),
+}
+"""Rows, and the last of them."""
+
+
+def test_each_chart_has_its_table_and_a_flow_is_chosen(dashboard: Dashboard, stub: Stub) -> None:
+    dashboard.login(CODE)
+    page = dashboard.page
+    page.get_by_role("link", name="Numbers").click()
+    expect(page.locator(".chart")).to_have_count(CHARTS)
+    for name, (count, last) in TABLES.items():
+        chart = page.get_by_role("region", name=name, exact=True)
+        chart.locator("summary").click()
+        rows = page.get_by_role("region", name=f"Table: {name}").locator("tbody tr")
+        expect(rows).to_have_count(count)
+        expect(rows.last).to_have_text(last)
+    page.locator("#chart-hours").locator("xpath=ancestor::section").locator(".column").nth(9).hover()
+    expect(page.locator(".readout").nth(1)).to_have_text("09:00: 14 calls")
+    page.get_by_role("combobox", name="Flow").select_option("outbound_reminder")
+    expect(page).to_have_url(f"{stub.address}/#/numbers?flow=outbound_reminder")
+    expect(page.get_by_role("button", name="Count again")).to_be_enabled()
+    assert stub.archive.counted[-1] == {"days": "7", "flow": "outbound_reminder"}
+
+
 def test_a_long_period_is_counted_before_ones_eyes(dashboard: Dashboard, stub: Stub) -> None:
     stub.archive.missing = [600, 300]
     stub.archive.going.clear()

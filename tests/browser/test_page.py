@@ -183,6 +183,8 @@ def test_both_sides_are_heard_after_the_click(dashboard: Dashboard, stub: Stub) 
         stub.sound(1, SILENCE)
     _until(page, lambda: _level(page, "user") > 0.9)
     assert _level(page, "assistant") < 0.2
+    drawn = "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size > 1"
+    _until(page, lambda: bool(page.locator("canvas.wave").evaluate(drawn)))
     page.get_by_role("button", name="Listen").click()
     expect(page.get_by_role("button", name="Listen", pressed=False)).to_be_visible()
     _until(page, lambda: stub.listening == 0)

@@ -177,6 +177,31 @@ def test_a_tool_that_waits_is_approved(dashboard: Dashboard, stub: Stub) -> None
     expect(page.get_by_text("ana approved")).to_be_visible()
 
 
+def test_a_tool_that_waits_is_refused(dashboard: Dashboard, stub: Stub) -> None:
+    open_call(dashboard, stub)
+    page = dashboard.page
+    asked: Any = {"command_id": "r1", "kind": "approval", "actor": "session", "ok": None, "detail": "asked"}
+    stub.emit("command", **asked, tool="cancel_appointment", arguments={"appointment_id": "apt_1"}, until="")
+    page.get_by_text("What exactly").click()
+    expect(page.get_by_label("Arguments")).to_contain_text('"appointment_id": "apt_1"')
+    page.get_by_role("button", name="Refuse").click()
+    stub.emit("command", command_id="cmd-1", kind="refuse", actor="ana", ok=True, detail="cancel_appointment")
+    expect(page.get_by_role("group", name="Approval of Cancel appointment")).to_have_count(0)
+    assert stub.commanded == [("refuse", CALL, {"request_id": "r1"})]
+    expect(page.get_by_text("ana refused")).to_be_visible()
+
+
+def test_what_a_call_has_cost_so_far_is_told_with_each_turn(dashboard: Dashboard, stub: Stub) -> None:
+    open_call(dashboard, stub)
+    used = dashboard.page.get_by_role("region", name="Used so far")
+    for turn in (1, 2):
+        bill = {"llm": 0.002, "tts": 0.01, "stt": 0.0, "telephone": 0.004, "usd": 0.016}
+        stub.emit("metrics_updated", turn=turn, stages={"thinking": 300}, tokens={"prompt": 100}, cost=bill)
+    expect(used).to_contain_text("$0.032")
+    expect(used).to_contain_text("200")
+    expect(used).to_contain_text("$0.020")
+
+
 def test_a_viewer_may_watch_and_is_told_so(browser: Browser, stub: Stub) -> None:
     stub.token = token("viewer", user="vi")
     with Dashboard.opened(browser, stub.address) as dashboard:

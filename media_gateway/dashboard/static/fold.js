@@ -13,7 +13,7 @@ export function emptyStory() {
   return {
     items: [], status: null, state: null, intent: null, slots: {}, appointment: null, milestones: [], latencies: [],
     completed: false, startedAt: "", endedAt: "", lastLine: "", wordsAt: "", heardTurn: -1, spokenTurn: -1, turns: 0,
-    tokens: 0, escalation: "", withPerson: false, fault: "", idles: 0, holder: "", commands: {}, approvals: [],
+    tokens: 0, cost: {}, escalation: "", withPerson: false, fault: "", idles: 0, holder: "", commands: {}, approvals: [],
   };
 }
 
@@ -100,7 +100,7 @@ function isNews(call, event) {
 function ownStory(story) {
   return {
     ...story, items: [...story.items], milestones: [...story.milestones], latencies: [...story.latencies],
-    commands: { ...story.commands }, approvals: [...story.approvals],
+    commands: { ...story.commands }, cost: { ...story.cost }, approvals: [...story.approvals],
   };
 }
 

@@ -63,6 +63,7 @@ const tellers = {
   metrics_updated(story, { data }) {
     const used = data.tokens ?? {};
     story.tokens += Number(used.prompt ?? 0) + Number(used.completion ?? 0);
+    for (const [part, dollars] of Object.entries(data.cost ?? {})) story.cost[part] = (story.cost[part] ?? 0) + Number(dollars);
     const latency = turnLatency(data, story.latencies.length);
     if (latency) story.latencies.push(latency);
   },

@@ -70,6 +70,7 @@
  * @property {number} spokenTurn last turn whose reply is complete
  * @property {number} turns how many turns the caller has taken
  * @property {number} tokens
+ * @property {Record<string, number>} cost dollars by part, of the turns so far; `usd` is their sum
  * @property {string} escalation why a person was asked for; "" while nobody was
  * @property {boolean} withPerson a person has the call
  * @property {string} fault what failed last; "" when the assistant has answered since

@@ -31,7 +31,7 @@ def fact(**more: object) -> Facts:
 def test_what_has_a_shape_is_drawn() -> None:
     text = drawn(
         fact(answered=True, booked=True, seconds=62.0, cost={"openai": 0.5}, latency={"total": [400, 900]}),
-        fact(day="2026-11-19", hour=9, outcome="abandoned"),
+        fact(day="2026-11-19", hour=9, outcome="abandoned", asked="preferred_date"),
     )
     assert "2026-11-14 to 2026-11-20" in text
     assert "62 s" in text
@@ -41,6 +41,11 @@ def test_what_has_a_shape_is_drawn() -> None:
     assert "abandoned" in text
     assert "900" in text
     assert "█" in text
+    assert "flows that came to their end" in text
+    assert "asked for, when callers left" in text
+    assert "preferred_date" in text
+    assert "$0.50 (openai $0.50)" in text
+    assert text.count("openai") == 2, "by day and by vendor"
 
 
 def test_a_period_without_calls() -> None:

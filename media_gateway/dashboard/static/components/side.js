@@ -96,7 +96,9 @@ export function Latency({ call }) {
 export function Use({ call }) {
   const tokens = Math.max(call.story.tokens, call.head.total_tokens ?? 0);
   /** @type {Record<string, number>} */
-  const cost = call.head.metadata?.cost ?? call.head.cost ?? {};
+  const told = call.head.metadata?.cost ?? call.head.cost ?? {};
+  // While it runs its turns tell more than the list did when it was read; at its end the record tells what came after.
+  const cost = (call.story.cost.usd ?? 0) > (told.usd ?? 0) && !call.head.metadata?.cost ? call.story.cost : told;
   const vendors = Object.entries(cost).filter(([name, dollars]) => typeof dollars === "number" && dollars > 0 && name !== "usd");
   const free = about.value?.engines.every((engine) => engine.demo);
   if (!call.story.turns && !tokens && !vendors.length) return null;
