@@ -154,6 +154,7 @@ def _verdict(
             "engines": engines,
             "first_media_ms": report.first_media_ms,
             "responses_ms": report.responses_ms(),
+            "longest_silence_ms": report.longest_silence_ms(),
             "turns": [event["data"] for event in judge.of(journal, "turn_metrics")],
             "phone_late_ms": max((stream.late_ms for stream in report.streams), default=0.0),
         },

@@ -185,6 +185,16 @@ class CallReport:
         ends = [line.end_ms for line in self.spoken if line.complete and not line.over]
         return [next((start - end for start in starts if start >= end), None) for end in ends]
 
+    def longest_silence_ms(self) -> float:
+        """The longest time in which neither of the two spoke, from the first `start` to the last thing heard."""
+        sounds = [(span.start_ms, span.end_ms) for span in self.heard]
+        until = max((end for _, end in sounds), default=0.0)
+        sounds += [(line.start_ms, line.end_ms) for line in self.spoken if line.start_ms < until]
+        quiet_since, longest = self.streams[0].started_ms if self.streams else 0.0, 0.0
+        for start, end in sorted(sounds):
+            longest, quiet_since = max(longest, start - quiet_since), max(quiet_since, end)
+        return longest
+
     def raise_for_violations(self) -> None:
         """Raises ProtocolViolations listing them all, if there are any."""
         if self.violations:
@@ -197,6 +207,7 @@ class CallReport:
             "frames_sent": self.frames_sent,
             "frames_received": self.frames_received,
             "responses_ms": self.responses_ms(),
+            "longest_silence_ms": self.longest_silence_ms(),
         }
         return asdict(self) | derived
 

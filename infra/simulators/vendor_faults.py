@@ -109,7 +109,7 @@ class Faults:
     def strike(self, fault: Fault) -> None:
         """This befalls every connection that there is, from now on."""
         for trouble in self._given:
-            trouble.fault = fault
+            trouble.befall(fault)
 
     def _next(self) -> Fault | None:
         if not self._queue:
@@ -131,11 +131,20 @@ class Trouble:
     fault: Fault | None = None
     now: Callable[[], float] = time.monotonic
     sent: int = 0
+    woken: Callable[[], None] | None = None
+    """Called when something has to happen now, without a message (`wakes_after` 0)."""
     _since: float = field(init=False)
     _garbage: int = 0
 
     def __post_init__(self) -> None:
         self._since = self.now()
+
+    def befall(self, fault: Fault) -> None:
+        """From now on this is the fault, also of a connection that is open and on which nothing is said: what breaks
+        it breaks it now."""
+        self.fault = fault
+        if self.woken and self.wakes_after == 0.0:
+            self.woken()
 
     @property
     def refusal(self) -> int | None:

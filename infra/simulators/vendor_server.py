@@ -58,7 +58,8 @@ class Wire:
         await self._send({"type": "websocket.accept"})
         wakes = self.trouble.wakes_after
         if wakes is not None:
-            self._watcher = asyncio.create_task(self._strike_later(wakes))
+            self._watch(wakes)
+        self.trouble.woken = lambda: self._watch(0.0)
 
     async def refuse(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> NoReturn:
         """Answer the handshake with this instead."""
@@ -116,6 +117,7 @@ class Wire:
         """Nothing more will be done with it."""
         if self._watcher:
             self._watcher.cancel()
+        self.trouble.woken = None
 
     async def _put(self, message: str | bytes) -> None:
         kind = "text" if isinstance(message, str) else "bytes"
@@ -125,9 +127,16 @@ class Wire:
             self.over = True
             raise Gone from left
 
+    def _watch(self, seconds: float) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+        self._watcher = asyncio.create_task(self._strike_later(seconds))
+
     async def _strike_later(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         assert self.trouble.fault
+        if self.over:
+            return
         with contextlib.suppress(Gone):
             if self.trouble.fault.kind is Kind.CUT:
                 await self.abort()

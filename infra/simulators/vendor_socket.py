@@ -189,6 +189,7 @@ class VendorSocket(asyncio.Protocol):
         if self._protocol.state is not OPEN:
             return
         self._talk = answer
+        self.trouble.woken = self._strike
         if self.trouble.striking is Kind.HUNG:
             self._deaf = True
             return
