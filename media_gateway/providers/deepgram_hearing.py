@@ -33,7 +33,8 @@ from media_gateway.providers.hearing_steps import (
 )
 from media_gateway.voice.ports import BYTES_PER_MS, SILENCE, EarsFailed, EarsStumbled, Heard, ProviderFault
 
-KEEP = 5_000 * BYTES_PER_MS
+KEEP = 7_000 * BYTES_PER_MS
+"""Enough for a line, for finding out that nobody hears it (`_PONG`), and for another connection."""
 CATCH_UP = 1.2
 """The vendor takes 1.25 times real time."""
 LEAD = 300 * BYTES_PER_MS
@@ -54,9 +55,12 @@ BURST = 400 * BYTES_PER_MS
 _QUIET = bytes([*range(0x70, 0x80), *range(0xF0, 0x100)])
 """The softest codes: line noise."""
 _MUTE, _MUTE_LONG = 3, 8
-"""Seconds of sound to which the vendor says nothing: when it does not answer a ping either, and whatever it does."""
-_IDLE = 12
-"""Seconds without a word of the vendor's, of any kind, nor an answer to a ping."""
+"""Seconds of sound to which the vendor says nothing: when it has never answered a ping, and whatever it does."""
+_IDLE = 6
+"""Seconds without a word of the vendor's, of any kind, nor ever an answer to a ping."""
+_PONG = 2
+"""Seconds that one which answers pings is given for the next answer, when it says nothing either. What the caller says
+meanwhile is still kept for another connection."""
 _ANSWER = 5
 """Seconds that it is given to answer a Configure."""
 log = structlog.get_logger(__name__)
@@ -346,8 +350,10 @@ class _Watch:
 
     def __init__(self) -> None:
         self._fed = self._messages = 0
-        self._still = self._mute = self._loud = 0
+        self._still = self._mute = self._loud = self._waited = 0
         self._pongs: int | None = None
+        """How many there were when the ping was sent that is not answered yet."""
+        self._pinged = False
 
     def look(self, link: Link, fed: int, ring: deque[bytes]) -> Literal["force", "keep", "ping", "dead", "well"]:
         """A second has passed: what is to be done?"""
@@ -359,20 +365,22 @@ class _Watch:
                 return "force"
             return "keep" if self._still % 4 == 0 else "well"
         self._still = 0
+        if self._pongs != link.pongs:
+            self._pongs, self._waited = None, 0
         if speaks:
-            self._mute = self._loud = 0
-            self._pongs = None
-            return "well"
+            self._mute = self._loud = self._waited = 0
+            return "well" if self._pinged else self._ping(link)  # does it answer at all?
         self._mute += 1
         self._loud += loud(b"".join(list(ring)[-50:]))
-        if self._loud >= _MUTE_LONG:
+        self._waited += self._pongs is not None
+        long = self._loud >= _MUTE or self._mute >= _IDLE
+        if self._loud >= _MUTE_LONG or (self._waited >= _PONG and (link.pongs or long)):
             return "dead"
-        if (self._loud >= _MUTE or self._mute >= _IDLE) and self._pongs == link.pongs:
-            return "dead"
-        if self._pongs is None and (self._loud >= _MUTE - 1 or self._mute >= _IDLE - 2):
-            self._pongs = link.pongs
-            return "ping"
-        return "well"
+        return self._ping(link) if self._pongs is None else "well"
+
+    def _ping(self, link: Link) -> Literal["ping"]:
+        self._pongs, self._pinged = link.pongs, True
+        return "ping"
 
 
 def loud(mulaw: bytes) -> bool:

@@ -104,7 +104,8 @@ def step(state: Listening, event: Message | Lifecycle, at: At) -> Next:
             behind = max(at.now_ms - offset_ms, 0.0)
             return state, (Wait(state.patience_ms + behind + REHEARD_MS),) if state.text else ()
         case Dropped():
-            return replace(state, sounding=False, waiting=False, extensions=0), (Wait(None),)
+            ended: tuple[Command, ...] = (SpeechEnded(),) if state.sounding else ()  # nobody would say so otherwise
+            return replace(state, sounding=False, waiting=False, extensions=0), (Wait(None), *ended)
         case GaveUp():
             return _final(state, at) if state.text else (state, (Wait(None),))
         case _:

@@ -195,6 +195,7 @@ def _dropped(state: Listening) -> Next:
         settled, prefix = state.settled_ms, state.prefix
     else:
         settled, prefix = state.words_ms[-2], joined(state.prefix, *state.words[:-1])
+    ended: tuple[Command, ...] = (SpeechEnded(),) if state.sounding else ()  # nobody would say so otherwise
     after = replace(
         state,
         settled_ms=max(state.settled_ms, settled),
@@ -206,4 +207,4 @@ def _dropped(state: Listening) -> Next:
         sounding=False,
         forced=False,
     )
-    return after, (Wait(None), *taken_back)
+    return after, (Wait(None), *taken_back, *ended)

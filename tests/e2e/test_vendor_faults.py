@@ -56,6 +56,7 @@ FIRST_MS, RESPONSE_MS, DEAF_MS = 1_500.0, 5_000.0, 13_000.0
 """Until somebody is there; until the next thing is heard: the 4 s of the design and the vendor's endpointing; words
 that fell into deaf ears are asked for again."""
 STRANGER = "+14155550171"
+STAGGER_S = 0.7
 PATIENCE_MS = 5_500
 """How long a caller waits in the middle of an answer: longer than the silence may be."""
 SEED, AT_ONCE, PARTS = 20261126, 12, 6
@@ -188,16 +189,20 @@ async def one(folder: Path, lines: Path, listen: Listen, case: Case) -> list[str
             journal = await api.events(verdict.call_id)
     found = [f"{case}: {problem}" for problem in wrong(verdict, journal, case, ground)]
     if found:
-        (folder / "call.json").write_text(json.dumps({"verdict": verdict.to_dict(), "journal": journal}, indent=1))
+        (folder / "call.json").write_text(
+            json.dumps({"found": found, "verdict": verdict.to_dict(), "journal": journal}, indent=1)
+        )
     return found
 
 
 async def all_of(folder: Path, lines: Path, listen: Listen, cases: Sequence[Case]) -> list[str]:
     """What was not as it must be, in words. Several calls at a time, those that take longest first."""
-    room, found = asyncio.Semaphore(AT_ONCE), list[str]()
+    room, door, found = asyncio.Semaphore(AT_ONCE), asyncio.Lock(), list[str]()
 
     async def call(number: int, case: Case) -> None:
         async with room:
+            async with door:
+                await asyncio.sleep(STAGGER_S)  # else a dozen gateways would start at once
             found.extend(await one(folder / str(number), lines, listen, case))
 
     async with Vendors().serving() as vendors, own_gateway(folder / "first", lines, environment(vendors, listen)):
@@ -248,7 +253,7 @@ def run(folder: Path, lines: Path, listen: Listen, cases: Sequence[Case]) -> Non
     with capture_logs() as logs:
         found = asyncio.run(all_of(folder, lines, listen, cases))
     errors = [log for log in logs if log["log_level"] in ("error", "critical")]
-    print(f"seed {SEED}:", *map(str, cases), sep="\n  ")
+    print(f"seed {SEED}:", *map(str, cases), "found:", *found, sep="\n  ")
     assert (found, errors) == ([], [])
 
 

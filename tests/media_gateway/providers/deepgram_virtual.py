@@ -72,7 +72,7 @@ class _Wire:
             self.stream.text(text)
 
     def ping(self) -> None:
-        self.pongs += 1
+        self.pongs += not self.cut
 
     def abort(self) -> None:
         self.cut = True
@@ -134,13 +134,17 @@ class World:
         await link.ready(cast(ClientSocket, one))
         return link
 
-    async def call(self, frames: Sequence[bytes], breaks: Sequence[float], profile: ListeningProfile) -> None:
-        """The frames at their own pace; the connection breaks at these moments, in seconds."""
+    async def call(
+        self, frames: Sequence[bytes], breaks: Sequence[float], profile: ListeningProfile, hangs: float | None = None
+    ) -> None:
+        """The frames at their own pace; the connection breaks at these moments, or hangs from one on, in seconds."""
         loop = asyncio.get_running_loop()
         hearing = DeepgramHearing(self.api, self.connect, profile, self.heard.append, lambda _low, high: high)
         await hearing.start()
         for moment in breaks:
             loop.call_later(moment, self._break)
+        if hangs is not None:
+            loop.call_later(hangs, self._hang)
         for frame in frames:
             hearing.feed(frame)
             await asyncio.sleep(0.02)
@@ -153,3 +157,6 @@ class World:
         self._refuse = self.refusals
         if self.wires:
             self.wires[-1].break_()
+
+    def _hang(self) -> None:
+        self.wires[-1].cut = True

@@ -177,7 +177,7 @@ def test_flux_is_asked_to_end_a_turn_that_it_leaves_open_and_then_it_is_ended_fo
 def test_speculation_does_not_outlive_its_connection() -> None:
     run = Run(deepgram_v2.Listening(600))
     run.take(turn("EagerEndOfTurn", "yes"), 1_000)
-    assert run.take(Dropped(), 1_100) == [TurnResumed()]
+    assert run.take(Dropped(), 1_100) == [TurnResumed(), SpeechEnded()]
     run.take(Opened(1_000), 1_500)
     assert run.wait is not None
     assert run.take(Waited(), 9_000) == [Final("yes", confidence=None, speech_end_ms=8_000)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from infra.simulators.deepgram_listen_words import silence, speak
 from media_gateway.conversation.model import ListeningProfile
-from media_gateway.voice.ports import EagerFinal, EarsFailed, Final, Partial, TurnResumed
+from media_gateway.voice.ports import EagerFinal, EarsFailed, Final, Partial, SpeechEnded, SpeechStarted, TurnResumed
 from tests.media_gateway.providers.deepgram import Api
 from tests.media_gateway.providers.deepgram_virtual import World, run
 
@@ -119,3 +119,25 @@ def test_the_time_of_the_call_goes_on_in_a_new_connection(api: Api) -> None:
     assert len(world.wires) == 2
     assert final.speech_end_ms is not None
     assert 300 <= final.speech_end_ms <= 1_300
+
+
+@APIS
+@pytest.mark.parametrize("hangs", [0.1, 2.4, 2.9, 3.4, 3.9])
+def test_a_line_that_a_hanging_vendor_did_not_answer_is_heard_all_the_same(api: Api, hangs: float) -> None:
+    """The caller has said it and waits: no further sound tells that nobody listens."""
+    world = World(api)
+    line = [*silence(2_500), *speak(range(5))]
+    run(lambda: world.call([*line, *silence(7_000)], [], ListeningProfile(), hangs))
+    assert told(world) == ["w0 w1 w2 w3 w4"]
+    assert world.violations == []
+
+
+@APIS
+def test_who_is_not_heard_any_more_does_not_count_as_speaking(api: Api) -> None:
+    """Else the wait for the caller's next word would be twice as long as it is in silence."""
+    world = World(api)
+    world.refusals = 3
+    run(lambda: world.call([*silence(300), *speak(range(2)), *silence(2_000)], [1.0], ListeningProfile()))
+    of_sound = [event for event in world.heard if isinstance(event, SpeechStarted | SpeechEnded | Final)]
+    assert isinstance(of_sound[0], SpeechStarted)
+    assert isinstance(of_sound[1], SpeechEnded)
