@@ -137,6 +137,10 @@ class DeepgramHearing:
         self._tell(Listen(profile.patience_ms))
         self._configure()
 
+    def unheard(self) -> bytes:
+        """See `Remembering`."""
+        return b"".join(self._unheard()[1])
+
     async def aclose(self) -> None:
         """Let the vendor go in order, but do not wait for it long."""
         self._over = True

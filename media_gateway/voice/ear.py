@@ -9,7 +9,7 @@ from collections.abc import Callable
 from media_gateway.conversation.model import ListeningProfile
 from media_gateway.voice.letting_go import close, letting_go
 from media_gateway.voice.parts import Parts
-from media_gateway.voice.ports import EarsFailed, EarsStumbled, Final, Heard, Hearing, ProviderFault
+from media_gateway.voice.ports import EarsFailed, EarsStumbled, Final, Heard, Hearing, ProviderFault, Remembering
 
 TRIES = 1
 """How often in a row an engine is opened again before it counts as gone for good."""
@@ -100,7 +100,10 @@ class Ear:
             return
         if isinstance(event, EarsFailed):
             self._opening += 1
-            self._failed, self._hearing = self._hearing, None
+            failed, self._hearing = self._hearing, None
+            self._failed = failed
+            if isinstance(failed, Remembering):
+                self._early.append(failed.unheard())
             self._gone(self._parts.engines.ears.name, event.kind, event.detail)
             return
         if isinstance(event, Final):

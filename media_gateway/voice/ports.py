@@ -96,6 +96,14 @@ class Hearing(Protocol):
         """Stop; safe to call twice. No callback comes after it."""
 
 
+@runtime_checkable
+class Remembering(Hearing, Protocol):
+    """One that keeps sound which it has not made into words."""
+
+    def unheard(self) -> bytes:
+        """What the next one should hear first, once this one has failed."""
+
+
 class Ears(Protocol):
     """A speech-to-text provider."""
 

@@ -6,24 +6,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
+from argon2 import PasswordHasher
+
 from infra.local.gateway import ready_sessions
 from infra.local.simulate import Target
 from infra.local.system import free_port
-from media_gateway import wiring
 from media_gateway.app import create_app
+from media_gateway.conversation.flow import load_flows
 from media_gateway.opening import database
 from media_gateway.server import DrainingServer, server
 from media_gateway.settings import load
 from tests.media_gateway.harness import environ
 
 START_S = 60.0
-_flows = cache(wiring.load_flows)
+_flows = cache(load_flows)
 """Read once: it takes most of a second, in which the calls of the other gateways here would stand still."""
+
+_hasher = partial(PasswordHasher, time_cost=1, memory_cost=64)
+"""In earnest it takes 64 MiB and a good part of a second, for each of many gateways."""
 
 
 @asynccontextmanager
@@ -34,11 +39,12 @@ async def own_gateway(folder: Path, lines: Path, more: Mapping[str, str]) -> Asy
     settings = load(environ(folder, **address, **more))
     settings.callboard_data_dir.mkdir(parents=True)
     (settings.callboard_data_dir / "lines").symlink_to(lines)
-    app = create_app(settings, build_sessions=ready_sessions)
+    with patch("media_gateway.auth.passwords.PasswordHasher", _hasher):
+        app = create_app(settings, build_sessions=ready_sessions)
     running: DrainingServer = server(app, settings, host="127.0.0.1", port=port)
     serving = asyncio.create_task(running._serve())  # without its signal handlers
     try:
-        with patch.object(wiring, "load_flows", _flows):
+        with patch("media_gateway.wiring.load_flows", _flows):
             async with asyncio.timeout(START_S):
                 while not running.started and not serving.done():
                     await asyncio.sleep(0.02)

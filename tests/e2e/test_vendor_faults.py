@@ -12,6 +12,7 @@ import itertools
 import json
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -57,6 +58,8 @@ FIRST_MS, RESPONSE_MS, DEAF_MS = 1_500.0, 5_000.0, 13_000.0
 that fell into deaf ears are asked for again."""
 STRANGER = "+14155550171"
 STAGGER_S = 0.7
+LATE_MS, TRIES = 500.0, 3
+THREADS = 64
 PATIENCE_MS = 5_500
 """How long a caller waits in the middle of an answer: longer than the silence may be."""
 SEED, AT_ONCE, PARTS = 20261126, 12, 6
@@ -150,7 +153,7 @@ def short(scenario: Scenario, moments: Sequence[Moment]) -> Scenario:
     expect = Expect(status="completed", ended_by=("caller", "gateway"))
     # Whom the shop knows is greeted by name, and that by the voice; a stranger's greeting is rendered, and shorter.
     caller = scenario.caller if {"at open", "in the greeting"} & set(moments) else STRANGER
-    return replace(scenario, steps=tuple(steps), expect=expect, deadline_s=100, caller=caller)
+    return replace(scenario, steps=tuple(steps), expect=expect, deadline_s=150, step_timeout_s=80, caller=caller)
 
 
 async def suffer(target: Target, ground: Ground, case: Case) -> Verdict:
@@ -181,18 +184,31 @@ def environment(vendors: Vendors, listen: Listen) -> dict[str, str]:
 
 
 async def one(folder: Path, lines: Path, listen: Listen, case: Case) -> list[str]:
-    """What of this call was not as it must be, in words. It has a gateway and vendors of its own."""
+    """What of this call was not as it must be, in words. It has a gateway and vendors of its own. A call whose
+    telephone stood still for longer than `LATE_MS`, because this machine had other things to do, is made again."""
+    for attempt in range(TRIES):
+        verdict, journal, ground = await made(folder / str(attempt), lines, listen, case)
+        found = [f"{case}: {problem}" for problem in wrong(verdict, journal, case, ground)]
+        late = verdict.latencies["phone_late_ms"]
+        if not found or late < LATE_MS:
+            break
+    else:
+        found.append(f"{case}: the telephone stood still for {late:.0f} ms: this machine is too busy")
+    if found:
+        what = {"found": found, "verdict": verdict.to_dict(), "journal": journal}
+        (folder / "call.json").write_text(json.dumps(what, indent=1))
+    return found
+
+
+async def made(
+    folder: Path, lines: Path, listen: Listen, case: Case
+) -> tuple[Verdict, list[dict[str, object]], Ground]:
+    """The call, its journal, and what befell it."""
     ground = Ground.of(listen)
     async with ground.vendors.serving(), own_gateway(folder, lines, environment(ground.vendors, listen)) as target:
         verdict = await suffer(target, ground, case)
         async with Api(target.url, target.username, target.password) as api:
-            journal = await api.events(verdict.call_id)
-    found = [f"{case}: {problem}" for problem in wrong(verdict, journal, case, ground)]
-    if found:
-        (folder / "call.json").write_text(
-            json.dumps({"found": found, "verdict": verdict.to_dict(), "journal": journal}, indent=1)
-        )
-    return found
+            return verdict, await api.events(verdict.call_id), ground
 
 
 async def all_of(folder: Path, lines: Path, listen: Listen, cases: Sequence[Case]) -> list[str]:
@@ -205,6 +221,7 @@ async def all_of(folder: Path, lines: Path, listen: Listen, cases: Sequence[Case
                 await asyncio.sleep(STAGGER_S)  # else a dozen gateways would start at once
             found.extend(await one(folder / str(number), lines, listen, case))
 
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))  # of each gateway its share
     async with Vendors().serving() as vendors, own_gateway(folder / "first", lines, environment(vendors, listen)):
         pass  # now the lines are there
     async with asyncio.TaskGroup() as group:

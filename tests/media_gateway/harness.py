@@ -229,7 +229,7 @@ async def gateway(
                 await asyncio.sleep(0.005)
         url = f"http://127.0.0.1:{running.bound_port}"
         headers = {"Host": settings.public_host}
-        async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as http:
             yield Running(settings, app, running, noted, http, sessions)
     finally:
         running.should_exit = True

@@ -47,3 +47,15 @@ def test_what_happens_without_a_message_has_a_time() -> None:
     assert Faults(Fault(kind=Kind.CUT, after_messages=3)).take().wakes_after is None
     assert Faults(Fault(kind=Kind.HUNG)).take().wakes_after is None
     assert Faults().take().wakes_after is None
+
+
+def test_what_breaks_an_open_connection_breaks_it_now() -> None:
+    faults, woken = Faults(), list[str]()
+    trouble = faults.take()
+    trouble.woken = lambda: woken.append("now")
+    faults.strike(Fault(kind=Kind.HUNG))
+    faults.strike(Fault(kind=Kind.CUT, after_messages=2))
+    assert woken == []
+    faults.strike(Fault(kind=Kind.CUT))
+    assert woken == ["now"]
+    assert trouble.strikes() is Kind.CUT

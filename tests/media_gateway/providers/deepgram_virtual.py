@@ -108,6 +108,7 @@ class World:
     heard: list[Heard] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     wires: list[_Wire] = field(default_factory=list)
+    hearing: DeepgramHearing | None = None
     _refuse: int = 0
 
     async def connect(
@@ -140,6 +141,7 @@ class World:
         """The frames at their own pace; the connection breaks at these moments, or hangs from one on, in seconds."""
         loop = asyncio.get_running_loop()
         hearing = DeepgramHearing(self.api, self.connect, profile, self.heard.append, lambda _low, high: high)
+        self.hearing = hearing
         await hearing.start()
         for moment in breaks:
             loop.call_later(moment, self._break)

@@ -141,3 +141,13 @@ def test_who_is_not_heard_any_more_does_not_count_as_speaking(api: Api) -> None:
     of_sound = [event for event in world.heard if isinstance(event, SpeechStarted | SpeechEnded | Final)]
     assert isinstance(of_sound[0], SpeechStarted)
     assert isinstance(of_sound[1], SpeechEnded)
+
+
+@APIS
+def test_what_nobody_heard_is_kept_for_whoever_listens_next(api: Api) -> None:
+    world = World(api, refusals=9)
+    line = speak(range(5))
+    run(lambda: world.call([*silence(300), *line, *silence(5_000)], [0.4], ListeningProfile()))
+    assert isinstance(world.heard[-1], EarsFailed)
+    assert world.hearing
+    assert b"".join(line) in world.hearing.unheard()

@@ -87,6 +87,10 @@ class OpenEars:
     profiles: list[ListeningProfile]
     fed: int = 0
     closed: bool = False
+    missed: bytes = b""
+
+    def unheard(self) -> bytes:
+        return self.missed
 
     def feed(self, mulaw: bytes) -> None:
         self.fed += len(mulaw)
@@ -338,13 +342,13 @@ class Audience:
 
 
 PATIENCE = Patience(
-    first_word=0.1,
-    lookup=0.05,
-    open=0.3,
-    close=0.2,
-    sound=0.15,
-    effect=1.0,
-    deeds=1.0,
+    first_word=0.6,
+    lookup=0.5,
+    open=1.5,
+    close=1.0,
+    sound=0.6,
+    effect=2.0,
+    deeds=2.0,
     lost=0.05,
     finish=5.0,
     verdict=2.0,

@@ -323,3 +323,13 @@ async def test_a_manager_that_keeps_failing_gives_the_caller_to_a_person(tmp_pat
         (command,) = await stage.kept(EventType.COMMAND)
         assert command["kind"] == "stream_handoff"
         assert [fault["stage"] for fault in await stage.kept(EventType.PROVIDER_FAULT)] == ["manager", "manager"]
+
+
+async def test_what_the_ears_missed_before_they_failed_is_heard_by_the_next(tmp_path: Path) -> None:
+    async with call(tmp_path) as stage:
+        stage.begin()
+        await stage.greeted()
+        stage.ears.opened[0].missed = b"what was said" * 100
+        stage.break_ears()
+        await until(lambda: len(stage.ears.opened) == 2 and stage.ears.opened[1].fed > 0, "ears again")
+        assert stage.ears.opened[1].fed == 1_300
