@@ -23,7 +23,7 @@ from media_gateway.server import DrainingServer, server
 from media_gateway.settings import load
 from tests.media_gateway.harness import environ
 
-START_S = 60.0
+START_S, STOP_S = 120.0, 60.0
 _flows = cache(load_flows)
 """Read once: it takes most of a second, in which the calls of the other gateways here would stand still."""
 
@@ -61,4 +61,4 @@ async def own_gateway(folder: Path, lines: Path, more: Mapping[str, str]) -> Asy
         )
     finally:
         running.should_exit = True
-        await asyncio.wait_for(serving, 20)
+        await asyncio.wait_for(serving, STOP_S)

@@ -292,10 +292,13 @@ async def test_by_the_watch() -> None:
 
 @APIS
 async def test_after_some_tries_it_gives_up_and_says_what_it_had_heard(api: Api) -> None:
-    async with calling(api, Fault(kind=Kind.CUT, after_ms=700)) as caller:
+    async with calling(api) as caller:
         await caller.open()
+        speaking = asyncio.create_task(caller.speak([*speak(range(3)), *silence(500)]))
+        await caller.until(Partial, 2)
         caller.server.faults.add(Fault(kind=Kind.BUSY, times=None))
-        await caller.speak([*speak(range(3)), *silence(500)])
+        caller.server.faults.strike(Fault(kind=Kind.CUT))
+        await speaking
         failed = await caller.until(EarsFailed)
         assert (failed.kind, caller.server.connections) == ("busy", 5)
         assert caller.texts

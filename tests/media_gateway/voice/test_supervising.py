@@ -114,7 +114,7 @@ async def test_whisper_is_told_to_the_conversation_and_never_said(tmp_path: Path
         assert type(stage.manager.told[-1]).__name__ == "Guided"
         assert await replies(stage) == [GREETING]
         assert "Offer" not in " ".join(stage.voice.asked)
-        inputs = [line["input"] for line in await stage.kept(EventType.STATE_CHANGED)]
+        inputs = [line["input"] for line in await stage.written(EventType.STATE_CHANGED, 2)]
         assert inputs[-1] == {"kind": "Guided", "text": "Offer the discount", "now": inputs[-1]["now"]}
 
 
