@@ -119,7 +119,9 @@ def settle() -> None:
 def _told(message: object) -> None:
     """What it warns of, in lines that the bench counts."""
     record = message.record
-    text = re.sub(r"<[\w.]+ object at 0x\w+>", "", f"{record['name']}: {record['message']}")
+    text = re.sub(
+        r"<[\w.]+ object at 0x\w+>|#\d+|[0-9a-f]{8}-[0-9a-f-]{27}", "", f"{record['name']}: {record['message']}"
+    )
     print(json.dumps({"message": text[:160]}), flush=True)
 
 
