@@ -1,6 +1,6 @@
 """How long a caller waits: whole calls on the simulated vendors at their usual delays, stage by stage.
 
-    python -m tests.bench.turns [--at-once 1,10] [--rounds 2] [--json docs/bench/turns.json]
+    python -m tests.bench.turns [--at-once 1,10] [--listen v2,v1] [--rounds 1] [--json FILE]
 
 The gateway is a process of its own, vendors and callers are in this one; nothing is pinned, nothing is asserted. The
 figures are the journal's `turn_metrics` of the turns that a model answered, and the telephone's own.
@@ -164,12 +164,13 @@ def delays() -> dict[str, float]:
 async def main() -> int:
     """One JSON object on stdout."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--at-once", default="1,10")
+    parser.add_argument("--at-once", default="1,10", help="how many calls at the same time")
+    parser.add_argument("--listen", default="v2,v1", help="v2 goes with ElevenLabs, v1 with Deepgram's voice")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     result: dict[str, Any] = {"wanted_ms": WANTED, "delays_ms": delays(), "load": os.getloadavg()[0]}
-    for listen, speak in COMBINATIONS:
+    for listen, speak in [pair for pair in COMBINATIONS if pair[0] in given.listen.split(",")]:
         for at_once in map(int, given.at_once.split(",")):
             measured = await measure(listen, speak, at_once, given.rounds)
             result[f"listen {listen}, {speak}, {at_once} at once"] = measured
