@@ -29,11 +29,12 @@ from infra.simulators.config import PhoneConfig, new_sid
 from infra.simulators.deepgram_listen_words import FRAME_MS, is_loud
 from infra.simulators.deepgram_speak import Delays as SpeakDelays
 from infra.simulators.elevenlabs_tts import Delays as ElevenLabsDelays
-from infra.simulators.mulaw import BYTES_PER_MS, audible_end
+from infra.simulators.mulaw import BYTES_PER_MS
 from infra.simulators.phone import place_call
 from infra.simulators.report import CallReport
 from infra.simulators.scenario import Scenario, load_scenario
 from infra.simulators.vendors import FIRST_TOKEN_S, FRAME, HEARS_MS, TOKENS_PER_S, ByClip, Vendors
+from media_gateway.voice.turns import real_words
 from tests.e2e.system import running
 
 Speak = Literal["elevenlabs", "deepgram"]
@@ -104,18 +105,27 @@ def _waited(report: CallReport, turn: int) -> float | None:
 
 @cache
 def _quiet_end_ms(clip: str) -> float:
-    """The silence in which a line of the caller's ends."""
+    """From the last sound of a line, as the recogniser hears it, to its end; and the frame that it is in, which leaves
+    this telephone when it begins."""
+    frames = _frames(clip)
+    quiet = next(number for number, frame in enumerate(reversed(frames)) if is_loud(frame))
+    return len(clips.load(clip, "rms").audio) / BYTES_PER_MS - (len(frames) - quiet - 1) * FRAME_MS
+
+
+def _frames(clip: str) -> list[bytes]:
     audio = clips.load(clip, "rms").audio
-    return (len(audio) - audible_end(audio)) / BYTES_PER_MS
+    return [audio[at : at + FRAME] for at in range(0, len(audio), FRAME)]
 
 
 def first_word_ms(clip: str) -> float:
-    """From the first sound of a line to the moment at which its first word can be known."""
-    audio, source = clips.load(clip, "rms").audio, ByClip()
-    frames = [audio[at : at + FRAME] for at in range(0, len(audio), FRAME)]
+    """From the first sound of a line to the moment at which its first word can be known that interrupts."""
+    frames, source, said = _frames(clip), ByClip(), 0
     loud = next(number for number, frame in enumerate(frames) if is_loud(frame))
-    heard = next(number for number, frame in enumerate(frames) if source.hear(frame, 0.0, FRAME_MS))
-    return float((heard + 1 - loud) * FRAME_MS)
+    for number, frame in enumerate(frames):
+        said += sum(real_words(word.text) for word in source.hear(frame, 0.0, FRAME_MS))
+        if said:
+            return float((number + 1 - loud) * FRAME_MS)
+    raise ValueError(clip)
 
 
 async def measure(listen: Literal["v1", "v2"], speak: Speak, at_once: int, rounds: int) -> dict[str, Any]:
@@ -153,7 +163,7 @@ def delays() -> dict[str, float]:
     """The simulators' own, ms."""
     return {
         "recogniser, sound to word": HEARS_MS,
-        "recogniser, caller's first sound to first word known": first_word_ms("need_oil_change"),
+        "recogniser, caller's first sound to the word that interrupts": first_word_ms("need_oil_change"),
         "model, question to first token": FIRST_TOKEN_S * 1_000,
         "model, a token": 1_000 / TOKENS_PER_S,
         "ElevenLabs, text to first sound": ElevenLabsDelays().first_ms,
