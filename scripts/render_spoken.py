@@ -1,6 +1,7 @@
-"""Renders the speech by which the estimate of what a caller heard is measured: `tests/media_gateway/voice/spoken.json`.
+"""Renders the speech by which the estimate of what a caller heard is measured: `tests/media_gateway/voice/spoken.json`,
+and `spoken_held_out.json`: other sentences in other voices, by which nothing may be tuned.
 
-    .venv/bin/python scripts/render_spoken.py
+    .venv/bin/python -m scripts.render_spoken
 
 Each line in several voices of espeak-ng at several rates: when each word begins (the engine's own events), where the
 sound is quiet, and how long it is, in ms. Only these times are kept, no sound.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ import numpy as np
 
 from media_gateway.providers import espeak_worker, mulaw
 
-TARGET = Path(__file__).parent.parent / "tests" / "media_gateway" / "voice" / "spoken.json"
+TARGET = Path(__file__).parent.parent / "tests" / "media_gateway" / "voice"
 VOICES = ((b"en-us+f2", 155), (b"en-us+m3", 175), (b"en-gb-x-rp+f4", 140))
+OTHERS = ((b"en-us+f4", 165), (b"en-gb-x-gbclan+m1", 150), (b"en-gb-scotland+m7", 180), (b"en-us+f5", 135))
 WORD = 1
 _RATE, _POSITION_CHARACTER, _UTF8 = 1, 1, 1
 STEP_MS = 5
@@ -46,6 +49,56 @@ LINES = (
     "Your car is ready to be picked up at any time before six.",
     "Please bring the registration and the service book.",
     "The technician noticed that the rear tires are worn and should be replaced soon.",
+)
+HELD_OUT = (
+    "Good morning, this is the dental practice of Doctor Reynolds, what can I do for you?",
+    "The earliest cleaning we can offer is next Monday at a quarter to eight.",
+    "Would you prefer to see the hygienist, or should I look for a slot with the dentist?",
+    "Your insurance covers two visits a year, and you have used one of them.",
+    "Before we go on, may I have your date of birth?",
+    "Thank you, I found your file.",
+    "It looks like your last visit was in February, and a filling was recommended.",
+    "That will take roughly an hour and a half, including the numbing.",
+    "Please do not eat anything for two hours before the treatment.",
+    "The package left our warehouse last night and should arrive by Friday.",
+    "I see two orders under your name; which one are you asking about?",
+    "The blue jacket is out of stock, but we expect more at the end of the month.",
+    "You can return it within thirty days, as long as the label is still attached.",
+    "Refunds usually show up on your statement after three to five business days.",
+    "Could you spell your last name for me, one letter at a time?",
+    "I am transferring you now, please stay on the line.",
+    "All of our agents are busy at the moment, so I will take a message.",
+    "Your table for six is reserved for Saturday evening at half past seven, on the terrace.",
+    "Are there any allergies that the kitchen should know about?",
+    "The kitchen closes at ten, but the bar stays open until midnight.",
+    "We charge fifteen dollars for each guest who does not show up.",
+    "Take the second exit at the roundabout, then turn left behind the church.",
+    "There is parking behind the building, and it is free after six.",
+    "Room service is available around the clock.",
+    "Your room has a balcony, a desk, and a view of the harbor.",
+    "Checking out is at eleven, though we can keep your luggage until the evening.",
+    "Due to the storm, your flight to Denver has been delayed by about fifty minutes.",
+    "I have put you on the next connection, which leaves from gate twenty three.",
+    "Do you want an aisle seat or a window seat?",
+    "The plumber is on his way and will ring the bell twice.",
+    "Turn off the main valve first; it is usually in the basement, close to the meter.",
+    "If the water keeps running, call us back right away.",
+    "Someone from the office will get in touch with you by the end of the week.",
+    "The lease runs for twelve months, and the deposit equals two rents.",
+    "Pets are allowed, except for large dogs.",
+    "We received your application, and it is being reviewed.",
+    "According to our records, the invoice from September has not been paid yet.",
+    "You can pay by card, by check, or in cash at the counter.",
+    "Your prescription is ready, and the pharmacist would like a word with you.",
+    "Take one tablet in the morning and another before you go to bed.",
+    "Okay, so that is four large pizzas, two salads, and a bottle of sparkling water.",
+    "Delivery takes thirty minutes, maybe a little longer because of the rain.",
+    "What is the name of the street, and on which floor do you live?",
+    "Wonderful, everything is set, and you will get a text message in a minute.",
+    "Sorry, the connection is rather bad, could you repeat the last part?",
+    "The driver reports that the trailer is sealed and the temperature is steady.",
+    "Unfortunately the loading dock is closed today, so please come back tomorrow before noon.",
+    "Your reference number is seven four one, nine zero eight.",
 )
 
 
@@ -101,24 +154,29 @@ def quiet_stretches(sound: bytes) -> list[tuple[int, int]]:
     return [(since, until) for since, until in found if until - since >= 2 * STEP_MS]
 
 
-def main() -> None:
-    """Write them all."""
-    engine, rendered = Teller(), []
-    for voice, rate in VOICES:
+def render(engine: Teller, voices: Iterable[tuple[bytes, int]], lines: Iterable[str]) -> list[dict[str, object]]:
+    """Each line in each of these voices."""
+    rendered: list[dict[str, object]] = []
+    for voice, rate in voices:
         engine.speak_as(voice, rate)
-        for text in LINES:
+        for text in lines:
             engine.words = []
             sound = espeak_worker.speak(engine, text)
-            rendered.append(
-                {
-                    "voice": f"{voice.decode()} {rate}",
-                    "text": text,
-                    "ms": len(sound) // 8,
-                    "words": engine.words,
-                    "quiet": quiet_stretches(sound),
-                }
-            )
-    TARGET.write_text("[\n" + ",\n".join(json.dumps(one) for one in rendered) + "\n]\n", "utf-8")
+            ms, quiet = len(sound) // 8, quiet_stretches(sound)
+            if quiet and quiet[-1][1] > ms - STEP_MS:  # what is left of the last step is quiet too
+                quiet[-1] = (quiet[-1][0], ms)
+            name = f"{voice.decode()} {rate}"
+            rendered.append({"voice": name, "text": text, "ms": ms, "words": engine.words, "quiet": quiet})
+    return rendered
+
+
+def main() -> None:
+    """Write them all."""
+    engine = Teller()
+    files = (("spoken.json", VOICES, LINES), ("spoken_held_out.json", OTHERS, HELD_OUT))
+    for name, voices, lines in files:
+        spoken = render(engine, voices, tuple(lines))
+        (TARGET / name).write_text("[\n" + ",\n".join(json.dumps(one) for one in spoken) + "\n]\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ speech. Asked for where somebody interrupts, not while sound is being sent.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from media_gateway.voice.ports import BYTES_PER_MS
 
@@ -25,6 +27,8 @@ _RATE = 0.12
 """How much the pace of a clause varies from that of the voice."""
 _MOST = 40
 """Pauses and points that are looked at; a clause has few."""
+_SPARE = 3
+"""So many pauses more than two for each point are looked at."""
 _NEAR = 4
 """Points or pauses in a row that may belong to nothing."""
 
@@ -90,7 +94,7 @@ def aligned(
     """Anchors (characters, ms by which they have been said), growing: where the speech begins, each pause that belongs
     to a point, and where it ends if it is `done`. `weight` is how much has been said by each offset of the text, `pace`
     how many ms a weight of 1 lasts."""
-    points, gaps = points[:_MOST], found.gaps[:_MOST]
+    points, gaps = points[:_MOST], _longest(found.gaps, min(_SPARE + 2 * len(points), _MOST))
     best: dict[tuple[int, int], tuple[float, tuple[int, int] | None]] = {(-1, -1): (0.0, None)}
     ends: tuple[float, tuple[int, int]] = (float("inf"), (-1, -1))
     for key in sorted((p, g) for p in range(-1, len(points)) for g in range(-1, len(gaps)) if (p < 0) == (g < 0)):
@@ -109,6 +113,32 @@ def aligned(
         anchors += [(point.next, until), (point.said, since)]
         key_ = best[key_][1]
     return [(0, found.begin), *reversed(anchors)]
+
+
+def _longest(gaps: Sequence[tuple[float, float]], most: int) -> Sequence[tuple[float, float]]:
+    """So many of them, in order: the short ones among many are consonants."""
+    if len(gaps) <= most:
+        return gaps
+    return sorted(sorted(gaps, key=lambda gap: gap[0] - gap[1])[:most])
+
+
+def rested(
+    anchors: Sequence[tuple[int, float]], weight: Sequence[float], gaps: Sequence[tuple[float, float]]
+) -> list[tuple[int, float]]:
+    """The same, and two for each pause that no punctuation explains: nothing is said in it."""
+    more: list[tuple[int, float]] = []
+    for (at, when), (to, until) in pairwise(anchors):
+        more.append((at, when))
+        within = [gap for gap in gaps if when < gap[0] and gap[1] < until]
+        voiced = until - when - sum(end - since for since, end in within)
+        silent = 0.0
+        for since, end in within:
+            wanted = weight[at] + (weight[to] - weight[at]) * (since - when - silent) / max(voiced, 1.0)
+            silent += end - since
+            said = bisect_right(weight, wanted, at, to)
+            if more[-1][0] < said:
+                more += [(said, since), (said, end)]
+    return [*more, anchors[-1]]
 
 
 def _reached(

@@ -13,7 +13,8 @@ mark it belongs to.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+from media_gateway.voice.clearing import BARELY_MS, BURST_MS, Clearing, Mark
 
 BUFFER_MS = 50.0
 """How long a carrier buffers before it plays, where nothing was playing."""
@@ -25,15 +26,10 @@ SLACK_MS = 150.0
 """Later than the latest of the last echoes by this much is overdue."""
 DRIFT_MS = 60.0
 """A change of the delay that is more than jitter."""
+JITTER_MS, UNKNOWN_JITTER_MS, FEW = 90.0, 200.0, 4
+"""An echo may be as late as this anyway; as this, until so many have come."""
 DOUBT_MS = (80.0, 250.0)
 """Bounds of what the position may be wrong by."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    name: str
-    number: int
-    at_ms: float
 
 
 class Playhead:
@@ -44,31 +40,47 @@ class Playhead:
         self.acked_ms = 0.0
         self.heard_mark = 0
         """Number of the last mark whose echo proved that it was heard; the numbers go on over generations."""
-        self.marks: deque[_Mark] = deque()
+        self.marks: deque[Mark] = deque()
         self._origin = 0.0
         self._sure = True
         self._usual: float | None = None
         self._delays: deque[float] = deque(maxlen=8)
         self._stretch: deque[float] = deque(maxlen=3)
         self._loses_ms = 0.0
+        self._lead = float("inf")
 
-    def renew(self, now: float) -> None:
-        """All that was queued is dropped."""
+    def renew(self, now: float) -> Clearing:
+        """All that was queued is dropped: by a `clear` that is sent now."""
+        clearing = Clearing(
+            sent_at=now,
+            origin=self._origin,
+            position=self.position(now),
+            heard_ms=self.acked_ms,
+            length_ms=self.queued_ms,
+            marks=tuple(self.marks),
+            usual_ms=self._usual,
+            least_ms=min(self._delays, default=BURST_MS),
+            slack_ms=self._jitter,
+        )
         self.queued_ms = self.acked_ms = 0.0
         self.marks.clear()
         self._stretch.clear()
         self._origin, self._sure = now, True
+        self._lead = float("inf")
+        return clearing
 
     def queue(self, now: float, ms: float) -> None:
         """So much more sound is sent. When nothing plays it begins to."""
         if self.queued_ms <= 0 or self.position(now) >= self.queued_ms:
             self._origin, self._sure = now + BUFFER_MS - self.queued_ms, True
             self._stretch.clear()
+        self._lead = min(self._lead, self._origin + self.queued_ms - now)
         self.queued_ms += ms
 
     def mark(self, name: str, number: int) -> None:
         """A mark is sent behind all that is queued."""
-        self.marks.append(_Mark(name, number, self.queued_ms))
+        self.marks.append(Mark(name, number, self.queued_ms, self._lead))
+        self._lead = float("inf")
 
     def echoed(self, now: float, name: str) -> bool:
         """A mark came back; False if it is not one that is outstanding."""
@@ -80,16 +92,16 @@ class Playhead:
         # A peer that loses echoes is one whose silence means less.
         self._loses_ms = max(self._loses_ms, mark.at_ms - first.at_ms)
         self.acked_ms, self.heard_mark = mark.at_ms, mark.number
-        self._compare(now - self._origin - mark.at_ms)
+        self._compare(now - self._origin - mark.at_ms, mark.lead_ms)
         return True
 
-    def _compare(self, delay: float) -> None:
+    def _compare(self, delay: float, lead: float) -> None:
         """What this echo's delay says about the clock."""
         if delay < 0:  # it began to play sooner than it was thought to
             self._origin += delay
             delay = 0.0
         usual = self._usual if self._usual is not None else delay
-        if delay > self._latest + SLACK_MS + self._loses_ms and self._delays:
+        if delay > self._latest + SLACK_MS + self._loses_ms and self._delays and lead < BARELY_MS:
             self._shift(delay - usual)  # it stood still: from here on it plays so much later
             return
         self._stretch.append(delay)
@@ -113,6 +125,13 @@ class Playhead:
     def _latest(self) -> float:
         return max(self._delays, default=UNKNOWN_DELAY_MS)
 
+    @property
+    def _jitter(self) -> float:
+        """By how much an echo may be late as usual."""
+        if len(self._delays) < FEW:
+            return UNKNOWN_JITTER_MS
+        return max(JITTER_MS, max(self._delays) - min(self._delays))
+
     def position(self, now: float) -> float:
         """Ms of this generation that will have been played when a `clear` of now arrives."""
         elapsed = max(0.0, now - self._origin)
@@ -120,8 +139,9 @@ class Playhead:
             mark = self.marks.popleft()
             self.acked_ms, self.heard_mark = mark.at_ms, mark.number
         limit = self.queued_ms
-        if self.marks and elapsed > self.marks[0].at_ms + self._latest + SLACK_MS + self._loses_ms:
-            limit = self.marks[0].at_ms
+        first = self.marks[0] if self.marks else None
+        if first and first.lead_ms < BARELY_MS and elapsed > first.at_ms + self._latest + SLACK_MS + self._loses_ms:
+            limit = first.at_ms
         return max(self.acked_ms, min(elapsed, limit))
 
     @property

@@ -13,8 +13,10 @@ Where the caller is in what was sent is `playhead`'s; which words that is, `soun
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from media_gateway.voice.clearing import Clearing
 from media_gateway.voice.playhead import Playhead
 from media_gateway.voice.ports import BYTES_PER_MS, Timing
 from media_gateway.voice.sounding import Pace, Sounding
@@ -79,6 +81,8 @@ class Playout:
         self.pace = pace or Pace()
         self._clauses: dict[tuple[int, int], Sounding] = {}
         self._spans: deque[_Span] = deque()
+        self._clearing: Clearing | None = None
+        self._cleared: tuple[_Span, ...] = ()
         self._marked_ms = 0.0
         self._sounded = 0
 
@@ -170,20 +174,40 @@ class Playout:
         """A mark came back. Echoes of an older generation, unknown and repeated ones change nothing."""
         if self._head.echoed(now, name):
             self._settle(now)
+        elif self._clearing and (
+            self._clearing.arrived(now) if name == self._probe else self._clearing.echoed(now, name)
+        ):
+            self._put_right(self._clearing.position)
+
+    @property
+    def _probe(self) -> str:
+        """The mark right behind the last `clear`."""
+        return f"{self.generation}.0"
 
     def _settle(self, now: float) -> None:
         """Book the position into the clauses, and let go of spans that are wholly in the past."""
         position = self._head.position(now)
-        safe = max(self._head.acked_ms, position - self._head.doubt_ms)
-        for span in self._spans:
+        self._book(self._spans, position, max(self._head.acked_ms, position - self._head.doubt_ms))
+        while self._spans and self._spans[0].start_ms + self._spans[0].length_ms <= self._head.acked_ms:
+            self._spans.popleft()
+
+    @staticmethod
+    def _book(spans: Iterable[_Span], position: float, safe: float) -> None:
+        for span in spans:
             if span.start_ms >= position:
                 break
             clause = span.clause
             clause.heard_ms = max(clause.heard_ms, span.offset_ms + min(span.length_ms, position - span.start_ms))
             if span.start_ms < safe:
                 clause.safe_ms = max(clause.safe_ms, span.offset_ms + min(span.length_ms, safe - span.start_ms))
-        while self._spans and self._spans[0].start_ms + self._spans[0].length_ms <= self._head.acked_ms:
-            self._spans.popleft()
+
+    def _put_right(self, position: float) -> None:
+        """It is known now where the last `clear` caught the caller: it may be less than was believed."""
+        for span in self._cleared:
+            span.clause.heard_ms = max(span.clause.kept_ms, min(span.clause.heard_ms, span.offset_ms))
+        self._book(self._cleared, position, 0.0)
+        for span in self._cleared:
+            span.clause.safe_ms = min(span.clause.safe_ms, span.clause.heard_ms)
 
     def heard(self, now: float, reply: int) -> Heard:
         """How much of `reply` the caller has heard by now."""
@@ -220,18 +244,21 @@ class Playout:
         self._settle(now)
         self.held = True
         self.generation += 1
+        self._cleared = tuple(self._spans)
         self._spans.clear()
         self._marked_ms = 0.0
-        self._head.renew(now)
-        return [Clear()]
+        self._clearing = self._head.renew(now)
+        return [Clear(), Mark(self._probe)]
 
     def resume(self, now: float) -> list[Send]:
         """Go on from the last heard word, with all that arrived while holding."""
         if not self.held:
             return []
         self.held = False
+        self._clearing, self._cleared = None, ()
         sends: list[Send] = []
         for entry in self._in_order():
+            entry.kept_ms = entry.heard_ms
             offset = entry.resume_byte()
             if offset < len(entry.audio):
                 sends += self._send(now, entry, offset)
@@ -250,3 +277,4 @@ class Playout:
         for key in [key for key in self._clauses if key[0] == reply]:
             del self._clauses[key]
         self._spans = deque(span for span in self._spans if span.clause.reply != reply)
+        self._cleared = tuple(span for span in self._cleared if span.clause.reply != reply)

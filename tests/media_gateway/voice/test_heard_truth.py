@@ -1,10 +1,12 @@
 """The history holds what the caller heard: over random barge-ins, against a carrier that knows it to the millisecond.
 
-Two kinds of speech: that of a speech engine, with the times of its words (`spoken.json`, made by
-`scripts/render_spoken.py`), and a made-up one that is as uneven as speech can be: every character takes its own time,
-words are drawn out (the last one before a pause most), consonants are silent, punctuation is a pause. Voices deliver it
+Three kinds of speech: that of a speech engine, with the times of its words (`spoken.json`, made by
+`scripts/render_spoken.py`); other sentences in other voices of it, by which nothing was tuned (`spoken_held_out.json`);
+and a made-up one that is as uneven as speech can be: every character takes its own time, words are drawn out (the last
+one before a pause most), consonants are silent, punctuation is a pause. Voices deliver it
 in chunks of any size, at any speed from just real time to all at once, and with gaps, clause by clause or in one
-stretch; the line is near or far, jitters, stands still, loses echoes.
+stretch; the line is near or far, jitters, stands still, loses echoes. As in a call the first word of the caller stops
+the sound, and the second one cuts it: what comes back until then is known, marks that come after `clear` among it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 
@@ -43,17 +45,14 @@ NETWORKS = {
 How = Literal["aligned", "apart", "together"]
 WAYS: tuple[How, ...] = ("aligned", "apart", "together")
 """The voice tells when each character was said; it does not, but says where each clause ends; or not even that."""
-PROMISED = {
-    ("lost marks", True): 0.98,
-    ("lost marks", False): 0.97,
-    ("pauses", False): 0.98,
-    ("all of it", True): 0.985,
-    ("all of it", False): 0.97,
-}
-"""Within one word, by the line and whether the voice tells its times; 99 % where nothing else stands here. Of the
-made-up speech two in a hundred less."""
+Speech = Literal["engine", "held out", "made up"]
+FILES: dict[str, str] = {"engine": "spoken.json", "held out": "spoken_held_out.json"}
+PROMISED = 0.99
+"""Within one word. Of the made-up speech two in a hundred less."""
 AFTER_MS = 260
 """The pause after a sentence of the engine, which ends without one."""
+SECOND_WORD_MS = (150, 700)
+"""From the caller's first word to the second one."""
 LONG = 2_000
 SAMPLE = 48
 """Barge-ins of the ordinary run."""
@@ -107,10 +106,10 @@ def made_up(rng: random.Random, pace: float) -> Clause:
 
 
 @cache
-def rendered() -> dict[str, list[Clause]]:
+def rendered(file: str) -> dict[str, list[Clause]]:
     """What an engine spoke, by voice. A word is said when the next one begins, or where a pause follows it."""
     voices: dict[str, list[Clause]] = {}
-    for one in json.loads((Path(__file__).parent / "spoken.json").read_text("utf-8")):
+    for one in json.loads((Path(__file__).parent / file).read_text("utf-8")):
         text, quiet = one["text"], [(since, until) for since, until in one["quiet"]]
         begins = [*(tuple(word) for word in one["words"]), (len(text) + 1, one["ms"])]
         ends = list[float]()
@@ -132,9 +131,10 @@ class Speaker:
     pace: Pace = field(default_factory=Pace)
 
     @classmethod
-    def of(cls, rng: random.Random, engine: bool) -> Speaker:
-        if engine:
-            lines = rendered()[rng.choice(sorted(rendered()))]
+    def of(cls, rng: random.Random, speech: Speech) -> Speaker:
+        if speech in FILES:
+            voices = rendered(FILES[speech])
+            lines = voices[rng.choice(sorted(voices))]
             speaker = cls(lambda: rng.choice(lines))
         else:
             pace = rng.uniform(55, 80)
@@ -192,10 +192,10 @@ class Talk:
         return lambda: self.carrier.send(self.carrier.playout.end(1, number))
 
 
-def barge_in(seed: int, network: Network, how: How, *, engine: bool) -> int:
+def barge_in(seed: int, network: Network, how: How, speech: Speech) -> int:
     """How many words the history is off after a barge-in at a random moment of a reply, perhaps after a hold."""
     rng = random.Random(seed)
-    speaker = Speaker.of(rng, engine)
+    speaker = Speaker.of(rng, speech)
     carrier = Carrier(Playout(speaker.pace), rng, network)
     clauses = [speaker.clauses() for _ in range(rng.randint(1, 5))]
     Talk(carrier, how).plan(rng, clauses)
@@ -207,32 +207,34 @@ def barge_in(seed: int, network: Network, how: How, *, engine: bool) -> int:
         carrier.send(carrier.playout.resume(carrier.now))
     # The caller's voice comes the same way as echoes do: who speaks while that way stands still is heard afterwards.
     carrier.run(carrier.back.until(carrier.now + rng.uniform(0, length * 1.05)))
-    carrier.send(carrier.playout.cut(carrier.now))
+    carrier.send(carrier.playout.hold(carrier.now))
+    carrier.run(carrier.now + rng.uniform(*SECOND_WORD_MS))
     heard = carrier.playout.heard(carrier.now, 1)
+    carrier.send(carrier.playout.cut(carrier.now))
     carrier.over = True
     carrier.run(carrier.now + 3_000)
     truth = sum(said.words_by(max(carrier.played(1, n), default=-1) + 1) for n, said in enumerate(clauses, 1))
     return len(heard.text.split()) - truth
 
 
-def share(name: str, count: int, how: How, *, engine: bool) -> tuple[float, Counter[int]]:
+def share(name: str, count: int, how: How, speech: Speech) -> tuple[float, Counter[int]]:
     """Of barge-ins over this network: how many are within one word, and the errors."""
-    errors = Counter(barge_in(seed, NETWORKS[name], how, engine=engine) for seed in range(count))
+    errors = Counter(barge_in(seed, NETWORKS[name], how, speech) for seed in range(count))
     return sum(errors[n] for n in (-1, 0, 1)) / count, errors
 
 
 @pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "lost marks"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_history_is_within_one_word(name: str, how: How) -> None:
-    good, errors = share(name, SAMPLE, how, engine=True)
-    assert good >= (0.97 if how == "aligned" else 0.93), f"{name}: {good:.3f} {sorted(errors.items())}"
+    good, errors = share(name, SAMPLE, how, "held out")
+    assert good >= (0.97 if how == "aligned" else 0.95), f"{name}: {good:.3f} {sorted(errors.items())}"
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("engine", [True, False], ids=["engine", "made up"])
+@pytest.mark.parametrize("speech", get_args(Speech))
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_two_thousand_barge_ins(name: str, how: How, engine: bool) -> None:
-    good, errors = share(name, LONG, how, engine=engine)
-    print(f"{name}, {how}: {good:.4f} within one word, {errors[0] / LONG:.3f} exact, {sorted(errors.items())}")
-    assert good >= PROMISED.get((name, how == "aligned"), 0.99) - 0.02 * (not engine), f"{name}: {good:.4f}"
+def test_two_thousand_barge_ins(name: str, how: How, speech: Speech) -> None:
+    good, errors = share(name, LONG, how, speech)
+    print(f"{name}, {how}, {speech}: {good:.4f}, {errors[0] / LONG:.3f} exact, {sorted(errors.items())}")
+    assert good >= PROMISED - 0.02 * (speech == "made up"), f"{name}: {good:.4f}"

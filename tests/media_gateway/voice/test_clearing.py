@@ -1,0 +1,119 @@
+"""Where a `clear` caught the caller, by what comes back after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from media_gateway.voice.clearing import Clearing, Mark
+from media_gateway.voice.playout import Clear, Playout
+from media_gateway.voice.playout import Mark as Sent
+from media_gateway.voice.ports import BYTES_PER_MS
+from media_gateway.voice.spoken_form import Spoken
+
+AHEAD = tuple(Mark(f"0.{n}", n, n * 320.0, 2_000.0) for n in range(5, 12))
+"""Sound that was sent long before its turn."""
+LATE = tuple(replace(mark, lead_ms=30.0) for mark in AHEAD)
+
+
+def clearing(marks: tuple[Mark, ...] = AHEAD) -> Clearing:
+    """Sent at 1500 of a clock that began to play at 0; echoes take 70 ms; four marks were heard."""
+    return Clearing(
+        sent_at=1_500,
+        origin=0,
+        position=1_500,
+        heard_ms=1_280,
+        length_ms=3_520,
+        marks=marks,
+        usual_ms=70,
+        least_ms=50,
+        slack_ms=90,
+    )
+
+
+def test_when_the_line_is_as_usual_the_clock_was_right() -> None:
+    one = clearing()
+    assert not one.echoed(1_565, "0.5") or one.settled
+    for mark in AHEAD[1:]:
+        one.echoed(1_570, mark.name)
+    assert one.settled
+    assert one.position == pytest.approx(1_500, abs=10)
+
+
+def test_while_a_clear_is_held_up_more_is_heard() -> None:
+    """It arrives 400 ms late; the mark at 1600 is played meanwhile and comes back in its own time."""
+    one = clearing()
+    assert not one.echoed(1_670, "0.5")
+    assert not one.echoed(1_970, "0.6"), "due just then"
+    assert one.echoed(1_970, "0.7"), "this one comes sooner than it can have been played"
+    assert one.position == pytest.approx(1_900, abs=30)
+
+
+def test_what_only_the_way_back_holds_up_was_not_heard_longer() -> None:
+    """Marks that were due long ago come with the `clear`'s own."""
+    one = clearing(AHEAD)
+    one.origin, one.position, one.sent_at = -300, 1_800, 1_500
+    for mark in AHEAD:
+        one.echoed(1_990, mark.name)
+    one.arrived(1_990)
+    assert one.position == pytest.approx(1_800, abs=30)
+
+
+def test_sound_that_came_too_late_may_not_have_been_heard() -> None:
+    """The same, and the sound was sent just before its turn: it may have been held up instead. The middle of both."""
+    one = clearing(LATE)
+    one.origin, one.position, one.sent_at = -300, 1_800, 1_500
+    for mark in LATE:
+        one.echoed(1_990, mark.name)
+    one.arrived(1_990)
+    assert one.position == pytest.approx((1_800 + 1_600) / 2, abs=1)
+
+
+def test_a_clear_that_is_there_sooner_than_echoes_take_says_that_playing_began_later() -> None:
+    one = clearing()
+    one.usual_ms, one.least_ms = 470, 450
+    one.arrived(1_560)
+    assert one.position == pytest.approx(1_280, abs=200)
+    assert one.position < 1_300
+
+
+def test_never_more_than_there_was_and_never_less_than_was_proven() -> None:
+    one = clearing()
+    one.length_ms = 1_300
+    assert one.arrived(1_570)
+    assert one.position == 1_300
+    other = clearing()
+    other.origin, other.position = 900, 600
+    assert other.arrived(1_570)
+    assert other.position == 1_280
+
+
+def test_it_is_settled_once() -> None:
+    one = clearing()
+    assert one.arrived(1_570)
+    before = one.position
+    assert not one.arrived(2_500)
+    assert not one.echoed(2_600, "0.5")
+    assert one.position == before
+
+
+def test_what_was_heard_is_put_right_while_the_sound_is_held() -> None:
+    """The `clear` was held up for 600 ms: two marks more were played."""
+    playout = Playout()
+    playout.begin(1, 1, Spoken("one two three four five six", "one two three four five six"))
+    sends = playout.audio(0, 1, 1, bytes(4_000 * BYTES_PER_MS))
+    marks = [item.name for item in sends if isinstance(item, Sent)]
+    for n, name in enumerate(marks[:4], 1):
+        playout.echoed(50 + n * 320 + 60, name)
+    clear, probe = playout.hold(1_450)
+    assert clear == Clear()
+    assert isinstance(probe, Sent)
+    before = playout.heard(1_450, 1).ms
+    playout.echoed(50 + 5 * 320 + 60, marks[4])
+    playout.echoed(50 + 6 * 320 + 60, marks[5])
+    playout.echoed(2_110, marks[6])
+    playout.echoed(2_110, probe.name)
+    assert playout.heard(2_200, 1).ms == pytest.approx(before + 600, abs=30)
+    playout.cut(2_300)
+    assert playout.heard(2_300, 1).ms == pytest.approx(before + 600, abs=30)
