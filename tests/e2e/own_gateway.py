@@ -4,8 +4,8 @@ without functions. What it renders at its start can be shared with others, so th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
@@ -24,11 +24,15 @@ from media_gateway.settings import load
 from tests.media_gateway.harness import environ
 
 START_S, STOP_S = 120.0, 60.0
-_flows = cache(load_flows)
-"""Read once: it takes most of a second, in which the calls of the other gateways here would stand still."""
-
 _hasher = partial(PasswordHasher, time_cost=1, memory_cost=64)
 """In earnest it takes 64 MiB and a good part of a second, for each of many gateways."""
+
+
+@contextmanager
+def flows_read_once() -> Iterator[None]:
+    """It takes most of a second, in which the calls of the other gateways here would stand still."""
+    with patch("media_gateway.wiring.load_flows", cache(load_flows)):
+        yield
 
 
 @asynccontextmanager
@@ -44,10 +48,9 @@ async def own_gateway(folder: Path, lines: Path, more: Mapping[str, str]) -> Asy
     running: DrainingServer = server(app, settings, host="127.0.0.1", port=port)
     serving = asyncio.create_task(running._serve())  # without its signal handlers
     try:
-        with patch("media_gateway.wiring.load_flows", _flows):
-            async with asyncio.timeout(START_S):
-                while not running.started and not serving.done():
-                    await asyncio.sleep(0.02)
+        async with asyncio.timeout(START_S):
+            while not running.started and not serving.done():
+                await asyncio.sleep(0.02)
         if serving.done():
             serving.result()
             raise AssertionError("the gateway has stopped while it started")

@@ -32,7 +32,7 @@ from infra.simulators.report import Entry
 from infra.simulators.scenario import AfterAssistant, HangUp, Say, Scenario, Step, StreamEnd, Wait, load_scenario
 from infra.simulators.vendor_faults import Fault, Faults, Kind, Trouble
 from infra.simulators.vendors import HEARS_MS, ByClip, Vendors
-from tests.e2e.own_gateway import own_gateway
+from tests.e2e.own_gateway import flows_read_once, own_gateway
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
@@ -267,7 +267,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, lines: Path, listen: Listen, cases: Sequence[Case]) -> None:
-    with capture_logs() as logs:
+    with capture_logs() as logs, flows_read_once():
         found = asyncio.run(all_of(folder, lines, listen, cases))
     errors = [log for log in logs if log["log_level"] in ("error", "critical")]
     print(f"seed {SEED}:", *map(str, cases), "found:", *found, sep="\n  ")
