@@ -129,6 +129,7 @@ class VendorSocket(asyncio.Protocol):
     def connection_lost(self, _problem: Exception | None) -> None:
         """Over, whoever ended it."""
         self._deaf = True
+        self.trouble.woken = None  # the list of faults outlives the connection
         if self._talk:
             self._talk.gone()
 
