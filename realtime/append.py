@@ -42,12 +42,18 @@ class Appended:
     events: tuple[Event, ...] = ()
 
 
+ENDED = 64
+"""Heads of calls that are over: little is written to them, and each keeps some tens of KB of its last events alive."""
+
+
 class Heads:
-    """The newest heads this process has seen, with their versions: at most `size`, the least used forgotten."""
+    """The newest heads this process has seen, with their versions: at most `size`, the least used forgotten; of calls
+    that are over, the last few."""
 
     def __init__(self, size: int = 4096) -> None:
         self._size = size
         self._heads: OrderedDict[str, tuple[Call, str]] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
     def get(self, call_id: str) -> tuple[Call, str] | None:
         return self._heads.get(call_id)
@@ -56,10 +62,19 @@ class Heads:
         self._heads[call.call_id] = (call, version)
         self._heads.move_to_end(call.call_id)
         if len(self._heads) > self._size:
-            self._heads.popitem(last=False)
+            self.drop(next(iter(self._heads)))
+        if call.status.terminal:
+            self._ended[call.call_id] = None
+            self._ended.move_to_end(call.call_id)
+            if len(self._ended) > ENDED:
+                self.drop(next(iter(self._ended)))
 
     def drop(self, call_id: str) -> None:
         self._heads.pop(call_id, None)
+        self._ended.pop(call_id, None)
+
+    def __len__(self) -> int:
+        return len(self._heads)
 
 
 def log_writes(settled: Settled, by: str) -> list[Create]:

@@ -125,8 +125,11 @@ CONFIRM_WORDS = 2
 
 _INTERJECTIONS = frozenset(
     {"uh", "huh", "uhhuh", "um", "mm", "hm", "hmm", "mhm", "mmhm", "ah", "oh", "ok", "okay", "right", "yeah", "yep"}
-    | {"sure", "i", "see", "got", "it", "alright"}
+    | {"sure", "alright"}
 )
+_ASIDE = re.compile(r"\b(?:i see|(?:i )?got it)\b")
+"""Interjections of more than one word. Their first alone is none: most who break in begin with "I", and are not to be
+talked over until their second word is known."""
 
 
 Next = tuple[Turns, tuple[TurnCommand, ...]]
@@ -134,7 +137,8 @@ Next = tuple[Turns, tuple[TurnCommand, ...]]
 
 def real_words(text: str) -> int:
     """Words that are more than an interjection ("uh-huh", "okay")."""
-    return sum(word not in _INTERJECTIONS for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower()))
+    words = " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower()))
+    return sum(word not in _INTERJECTIONS for word in _ASIDE.sub("", words).split())
 
 
 def step(turns: Turns, event: TurnEvent) -> Next:
@@ -301,6 +305,8 @@ def _words(turns: Turns, text: str) -> Next:
         case Phase.HELD if count >= CONFIRM_WORDS and news:
             freed = replace(turns, phase=Phase.LISTENING, words="", turn=turns.turn + 1)
             return freed, (Disarm("hold"), Cut(turns.turn, text), *_floor(freed))
+        case Phase.HELD if not count and news and text.strip():
+            return _resume(replace(turns, words=text), text)  # "I", and then "I see"
         case Phase.LISTENING:
             return turns, (Arm("idle", turns.idle_ms * 2),)
         case _:

@@ -302,9 +302,26 @@ def test_interjections(text: str) -> None:
     assert machine.real_words(text) == 0
 
 
-@pytest.mark.parametrize(("text", "count"), [("no", 1), ("stop it", 1), ("I'm late", 2), ("сегодня", 1), ("42", 1)])
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("no", 1), ("stop it", 2), ("I'm late", 2), ("I", 1), ("I need", 2), ("I see a", 1), ("сегодня", 1), ("42", 1)],
+)
 def test_words_that_count(text: str, count: int) -> None:
     assert machine.real_words(text) == count
+
+
+def test_who_says_i_is_not_talked_over_and_who_says_i_see_interrupts_nothing() -> None:
+    held, commands = play([*SPEAKING, Words("I")])
+    assert held.phase is Phase.HELD
+    assert Hold() in commands
+    after, commands = step(held, Words("I see"))
+    assert after.phase is Phase.SPEAKING
+    assert commands == (Disarm("hold"), Resume("I see"))
+    after, commands = step(after, Words("I see a problem"))
+    assert after.phase is Phase.HELD
+    after, commands = step(held, Words("I need"))
+    assert after.phase is Phase.LISTENING
+    assert Cut(1, "I need") in commands
 
 
 # --- any sequence ----------------------------------------------------------------------------------------------------
