@@ -351,7 +351,7 @@ async def test_the_tail_is_short_small_and_whole(journal: Journal) -> None:
     small = await journal.find("CA1")
     assert small is not None
     assert [event["seq"] for event in small.tail] == list(range(13, 21))
-    big = await journal.append("CA1", [draft("big", text="x" * 16_000), draft("next")])
+    big = await journal.append("CA1", [draft("big", text="x" * 16_100), draft("next")])
     assert [event["seq"] for event in big.call.tail] == [21, 22]
     over = await journal.append("CA1", [draft("over", text="x" * 17_000)])
     assert over.call.tail == ()
