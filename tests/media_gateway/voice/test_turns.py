@@ -311,14 +311,14 @@ def test_words_that_count(text: str, count: int) -> None:
 
 
 def test_who_says_i_is_not_talked_over_and_who_says_i_see_interrupts_nothing() -> None:
-    held, commands = play([*SPEAKING, Words("I")])
+    held, held_commands = play([*SPEAKING, Words("I")])
     assert held.phase is Phase.HELD
-    assert Hold() in commands
-    after, commands = step(held, Words("I see"))
-    assert after.phase is Phase.SPEAKING
+    assert Hold() in held_commands
+    aside, commands = step(held, Words("I see"))
+    assert aside.phase is Phase.SPEAKING
     assert commands == (Disarm("hold"), Resume("I see"))
-    after, commands = step(after, Words("I see a problem"))
-    assert after.phase is Phase.HELD
+    again, _ = step(aside, Words("I see a problem"))
+    assert again.phase is Phase.HELD
     after, commands = step(held, Words("I need"))
     assert after.phase is Phase.LISTENING
     assert Cut(1, "I need") in commands
