@@ -67,7 +67,7 @@ def missed(turn: Turn, why: str) -> Turn:
 
 
 def understood(turn: Turn) -> Turn:
-    return replace(turn, state=replace(turn.state, misses=0))
+    return turn if not turn.state.misses else replace(turn, state=replace(turn.state, misses=0))
 
 
 def question(turn: Turn, *, again: bool = False) -> str:

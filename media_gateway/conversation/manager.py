@@ -98,9 +98,8 @@ def _finished(turn: Turn) -> Step:
     if silent and not turn.state.pending:
         turn = turn.saying("{question}")
     path = turn.path or ((turn.state.state.value, turn.state.intent),)
-    turn = turn.remembering(path=[list(step) for step in path])
-    if turn.say:
-        turn = turn.remembering(said=turn.say[:SAID_LIMIT])
+    said = {"said": turn.say[:SAID_LIMIT]} if turn.say else {}
+    turn = turn.remembering(path=[list(step) for step in path], **said)
     profiles = turn.flow.profiles
     directive = Directive(
         say=turn.say,

@@ -60,17 +60,20 @@ class Turn:
 
     def saying(self, line: str, **values: str) -> Turn:
         """Add a filled line of the flow to what is said."""
-        return self.saying_text(speech.fill(line, {**self.values(), **values}))
+        return self.saying_text(self._filled(line, values))
 
     def saying_text(self, text: str) -> Turn:
         return replace(self, say=f"{self.say} {text}".strip())
 
     def asking(self, asked: str, line: str, **values: str) -> Turn:
         """Say a question and remember it, so that it can be put again."""
-        question = speech.fill(line, {**self.values(), **values})
+        question = self._filled(line, values)
         return (
             replace(self, state=replace(self.state, asked=asked)).remembering(question=question).saying_text(question)
         )
+
+    def _filled(self, line: str, values: Mapping[str, str]) -> str:
+        return speech.fill(line, {**self.values(), **values} if "{" in line else values)
 
     def calling(self, name: str, arguments: Mapping[str, Any]) -> Turn:
         """Run a tool; its result is awaited."""

@@ -154,13 +154,11 @@ class Wording:
         requests, refused = list[ToolRequest](), list[ToolRequest]()
         text, clauses, failed = "", 0, False
         try:
-            async with aclosing(thinking) as items:  # type: ignore[type-var]
-                while True:
-                    async with asyncio.timeout(self._first_word_s):
-                        item = await anext(items, None)
+            now = asyncio.get_running_loop().time
+            async with aclosing(thinking) as items, asyncio.timeout(self._first_word_s) as limit:  # type: ignore[type-var]
+                async for item in items:
+                    limit.reschedule(now() + self._first_word_s)  # one timer for all, not one made for each word
                     match item:
-                        case None:
-                            break
                         case TextDelta(piece):
                             text += piece
                             clauses += self._words(turn, clauser, piece)
