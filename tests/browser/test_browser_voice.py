@@ -214,13 +214,25 @@ def test_the_speaker_can_be_muted_and_the_space_bar_talks(tab: Dashboard, house:
     expect(tab.page.get_by_role("img", name="How loud the assistant is")).to_have_attribute("data-lit", "0")
 
 
+LOUD = """() => new Promise((done, failed) => {
+  const until = Date.now() + 20000;
+  const look = () => {
+    const lit = Number(document.querySelector('[aria-label="How loud you are"]')?.dataset.lit ?? 0);
+    if (lit >= 3) done();
+    else if (Date.now() > until) failed(new Error("it was never loud"));
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""The microphone beeps once a second and briefly: who looks once a second may always look in between."""
+
+
 def test_a_microphone_is_chosen_and_its_level_shown(tab: Dashboard, house: House) -> None:
     page = tab.page
     page.get_by_role("button", name="Start talking").click()
     page.get_by_text("Open mic", exact=True).click()
     expect(page.get_by_text("Listening")).to_be_visible()
-    level = page.get_by_role("img", name="How loud you are")
-    expect(level).to_have_attribute("data-lit", re.compile(r"^([3-9]|1\d)$"))  # it beeps once a second
+    page.evaluate(LOUD)
     choice = page.get_by_role("combobox")
     named = choice.locator("option").last
     wanted = str(named.get_attribute("value"))
@@ -232,7 +244,7 @@ def test_a_microphone_is_chosen_and_its_level_shown(tab: Dashboard, house: House
     )
     choice.select_option(wanted)
     expect(page.get_by_text("Listening")).to_be_visible()
-    expect(level).to_have_attribute("data-lit", re.compile(r"^([3-9]|1\d)$"))
+    page.evaluate(LOUD)
     assert page.evaluate("window.__asked.audio.deviceId") == {"ideal": wanted}
     page.get_by_role("button", name="Microphone off").click()
     expect(page.get_by_role("button", name="Use the microphone")).to_be_visible()
