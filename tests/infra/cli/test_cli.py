@@ -21,7 +21,7 @@ def callboard(*arguments: str, stdin: str = "", **environment: str) -> subproces
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=110,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 

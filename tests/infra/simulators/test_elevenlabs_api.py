@@ -31,17 +31,17 @@ SECRET = "wsec_simulated"
 
 @asynccontextmanager
 async def vendor(key: str = API_KEY) -> AsyncIterator[tuple[ElevenLabsApi, AsyncElevenLabs]]:
-    async with ElevenLabsApi().serving() as api, httpx.AsyncClient(timeout=1.0) as http:
+    async with ElevenLabsApi().serving() as api, httpx.AsyncClient(timeout=30.0) as http:
         yield api, AsyncElevenLabs(api_key=key, base_url=api.url, httpx_client=http)
 
 
-async def place(client: AsyncElevenLabs, *, max_retries: int = 0, agent_id: str = AGENT_ID) -> Any:
+async def place(client: AsyncElevenLabs, *, max_retries: int = 0, agent_id: str = AGENT_ID, seconds: int = 30) -> Any:
     return await client.conversational_ai.twilio.outbound_call(
         agent_id=agent_id,
         agent_phone_number_id=PHONE_NUMBER_ID,
         to_number="+14155550123",
         conversation_initiation_client_data={"user_id": "EL_1", "dynamic_variables": {"call_id": "EL_1"}},
-        request_options={"max_retries": max_retries, "timeout_in_seconds": 1},
+        request_options={"max_retries": max_retries, "timeout_in_seconds": seconds},
     )
 
 
@@ -115,7 +115,7 @@ async def test_it_falls_silent_and_breaks_off(fault: Fault, error: type[Exceptio
     async with vendor() as (api, client):
         api.fault = fault
         with pytest.raises(error):
-            await place(client)
+            await place(client, seconds=1)
         assert len(api.conversations) == fault.endswith("_placed")
 
 
