@@ -54,13 +54,7 @@ def header(first: int, size: int, mask: int = 0) -> bytes:
     return bytes((first, mask | 127)) + size.to_bytes(8, "big")
 
 
-def _drawn() -> Iterator[bytes]:
-    while True:
-        pool = os.urandom(_POOL)
-        yield from (pool[at : at + 4] for at in range(0, _POOL, 4))
-
-
-_mask = _drawn().__next__
+_masks: Iterator[bytes] = iter(())
 _header = lru_cache(64)(header)
 """Sound comes in pieces of one size, or of a few."""
 
@@ -68,5 +62,10 @@ _header = lru_cache(64)(header)
 def masked(first: int, data: bytes) -> bytes:
     """A client's whole message. The mask is fresh and cannot be guessed, as the RFC wants it; it is drawn from the
     system's generator a thousand at a time."""
-    mask = _mask()
+    global _masks
+    mask = next(_masks, None)
+    if mask is None:
+        pool = os.urandom(_POOL)
+        _masks = iter([pool[at : at + 4] for at in range(0, _POOL, 4)])
+        mask = next(_masks)
     return _header(first, len(data), MASKED) + mask + apply_mask(data, mask)

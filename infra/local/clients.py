@@ -13,7 +13,6 @@ import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 
 DEADLINE_S = 15.0
-LOGIN_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 
 
 class Api:
@@ -28,13 +27,6 @@ class Api:
     async def __aenter__(self) -> Self:
         try:
             answer = await self._client.post("/auth/login", json=self._login)
-            for (
-                pause
-            ) in LOGIN_PAUSES_S:  # passwords are checked a few at a time: whoever comes too many is told to wait
-                if answer.status_code != 503:
-                    break
-                await asyncio.sleep(pause)
-                answer = await self._client.post("/auth/login", json=self._login)
             answer.raise_for_status()
             self.token = answer.json()["access_token"]
         except BaseException:  # whoever may not come in has nothing to close

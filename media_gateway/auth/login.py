@@ -93,6 +93,7 @@ class Login:
         self._sleep, self._clock = sleep, clock
         kept = gate.bootstrap.password if gate.bootstrap else ""
         self._bootstrap_hash: str | None = kept if kept.startswith("$argon2") else None
+        self._hashing = asyncio.Lock()
 
     async def __call__(self, username: str, password: str, *, peer: str) -> Principal:
         """The principal. Raises AuthError, TooManyAttempts, TimeoutError, StoreUnavailable."""
@@ -111,8 +112,9 @@ class Login:
         """The hash to verify with, and who it is."""
         root = self._gate.bootstrap
         if root is not None and hmac.compare_digest(username.encode(), root.username.encode()):
-            if self._bootstrap_hash is None:
-                self._bootstrap_hash = await self._passwords.hash_as_it_is(root.password)
+            async with self._hashing:  # once: those who come together after a start would each pay for it
+                if self._bootstrap_hash is None:
+                    self._bootstrap_hash = await self._passwords.hash_as_it_is(root.password)
             return self._bootstrap_hash, Principal(root.username, root.org, "admin", None, self._gate.bootstrap_proof())
         user = await self._accounts.user(username) if self._accounts else None
         if user is None or user.disabled:

@@ -280,6 +280,8 @@ class Floor:
             self._watch_silence(before)
         for command in commands:
             self._do(command)
+        if self.turns.phase not in (machine.Phase.SPEAKING, machine.Phase.HELD):
+            self._barge_in.nothing()  # a sign that came to nothing is none of the next answer
 
     def _do(self, command: machine.TurnCommand) -> None:
         match command:
@@ -355,7 +357,7 @@ class Floor:
         self._book(turn, heard)
 
     def _signed(self) -> None:
-        if self.turns.phase is machine.Phase.SPEAKING:
+        if self.turns.phase is machine.Phase.SPEAKING and self.turns.interruptible:
             self._barge_in.sign(self.mouth.now())
 
     def _silenced(self) -> None:

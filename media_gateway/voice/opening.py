@@ -13,6 +13,9 @@ from media_gateway.voice.parts import Parts
 from media_gateway.voice.ports import Message, StartedStream
 from realtime.stores.port import StoreUnavailable
 
+LATE_S = 0.1
+"""A timer that comes later than this was not late by itself."""
+
 Fault = Callable[[str, str, str, str], None]
 """Told (stage, provider, kind, detail)."""
 
@@ -43,8 +46,20 @@ async def kept(parts: Parts, call_id: str, fault: Fault) -> Kept | None:
 
 
 async def look_up(parts: Parts, started: StartedStream) -> Mapping[str, object] | None:
-    """The caller's record, None for one nobody knows. Raises TimeoutError, StoreUnavailable."""
+    """The caller's record, None for one nobody knows. Raises TimeoutError, StoreUnavailable. If it is this process that
+    was held up (engines are begun meanwhile, on a small machine as processes), the store has had no time yet: it gets
+    its time once more."""
     if not parts.lookup or not started.caller_phone:
         return None
-    async with asyncio.timeout(parts.patience.lookup):
-        return await parts.lookup(started.org, started.caller_phone)
+    patience, now = parts.patience.lookup, asyncio.get_running_loop().time
+    asked = asyncio.ensure_future(parts.lookup(started.org, started.caller_phone))
+    try:
+        due = now() + patience
+        await asyncio.wait({asked}, timeout=patience)
+        if not asked.done() and now() > due + LATE_S:
+            await asyncio.wait({asked}, timeout=patience)
+        if not asked.done():
+            raise TimeoutError
+        return asked.result()
+    finally:
+        asked.cancel()

@@ -10,8 +10,6 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
-expect.set_options(timeout=20_000)
-"""A page that is wrong is wrong for as long as one waits; one on a busy machine takes its time."""
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from infra.cli.simulating import target_of
@@ -25,13 +24,6 @@ class Emulators:
 
     firestore: str
     pubsub: str
-
-
-def vendors_failed(journal: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What ears, mind or voice did not do. A caller whose record was not found in the quarter second that is given for
-    it is served all the same, and on a busy machine that happens."""
-    faults = [event["data"] for event in journal if event["type"] == "provider_fault"]
-    return [fault for fault in faults if fault["stage"] != "lookup"]
 
 
 @dataclass(frozen=True, slots=True)

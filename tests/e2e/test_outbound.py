@@ -26,7 +26,7 @@ from realtime.records import shop
 from realtime.records.appointments import Booked, Holder, book
 from realtime.records.customers import phone_key
 from realtime.stores.port import DocumentStore
-from tests.e2e.system import Running, running, vendors_failed
+from tests.e2e.system import Running, running
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
@@ -153,7 +153,7 @@ def ends_well(done: Done) -> None:
     assert [event["seq"] for event in done.journal] == list(range(1, len(done.journal) + 1))
     assert [event["type"] for event in done.journal[-2:]] == ["call_status", "call_completed"]
     assert sum(event["type"] == "call_completed" for event in done.journal) == 1
-    assert vendors_failed(done.journal) == []
+    assert done.of("provider_fault") == []
 
 
 def test_calls_that_we_place(tmp_path: Path) -> None:

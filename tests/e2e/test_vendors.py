@@ -17,7 +17,7 @@ from infra.simulators.report import Entry
 from infra.simulators.scenario import load_scenario
 from infra.simulators.vendor_faults import Fault, Kind
 from infra.simulators.vendors import Vendors
-from tests.e2e.system import running, vendors_failed
+from tests.e2e.system import running
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
@@ -46,7 +46,7 @@ async def calls(folder: Path, vendors: Vendors, names: tuple[str, ...], listen: 
 def went_well(verdict: Verdict, journal: Journal) -> None:
     assert verdict.failures == (), verdict.turns
     assert verdict.violations == []
-    assert vendors_failed(journal) == []
+    assert of(journal, "provider_fault") == []
 
 
 async def on_both(folder: Path, flux: Vendors, nova: Vendors) -> tuple[list[Call], list[Call]]:

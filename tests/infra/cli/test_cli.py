@@ -21,7 +21,7 @@ def callboard(*arguments: str, stdin: str = "", **environment: str) -> subproces
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 

@@ -54,7 +54,13 @@ class FastClock:
         heapq.heappush(self._waiting, (when, next(self._numbers), reached))
         if self._going is None or self._going.done():
             self._going = asyncio.create_task(self._go())
-        await reached
+        try:
+            await reached
+        except asyncio.CancelledError:
+            if self._going and all(one.done() for _, _, one in self._waiting):  # nobody is left to go on for
+                self._going.cancel()
+                self._going = None
+            raise
 
     async def wait(self, event: asyncio.Event, until: float | None) -> None:
         if until is None:

@@ -143,6 +143,22 @@ def login_of(password: str, **more: Any) -> Login:
     return Login(Gate(Tokens([NEW]), None, Bootstrap("admin", password)), **more)
 
 
+async def test_the_administrators_password_is_hashed_once_however_many_come_first() -> None:
+    hashed: list[str] = []
+
+    class Counted(Passwords):
+        async def hash_as_it_is(self, password: str) -> str:
+            hashed.append(password)
+            return await super().hash_as_it_is(password)
+
+    passwords = Counted()
+    passwords.hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    login = login_of("secret", passwords=passwords)
+    who = await asyncio.gather(*(login("admin", "secret", peer="1.2.3.4") for _ in range(5)))
+    assert {principal.user for principal in who} == {"admin"}
+    assert hashed == ["secret"]
+
+
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
 
 

@@ -88,7 +88,7 @@ async def test_talking_on_over_the_caller_is_told(tmp_path: Path, monkeypatch: p
             await asyncio.sleep(0.06)
             stage.hear(SpeechStarted())
             stage.hear(Partial("what are your"))
-            stage.hear(Final("what are your hours", 0.9))
+            stage.hear(Final("what are your hours, long", 0.9))
             await stage.phase("speaking")
             assert told(lines, "barge_in_slow") == []
             stage.hear(SpeechStarted())
@@ -97,3 +97,21 @@ async def test_talking_on_over_the_caller_is_told(tmp_path: Path, monkeypatch: p
     (line,) = told(lines, "barge_in_slow")
     assert line["ms"] > 40
     assert line.keys() == {"event", "log_level", "call_id", "ms"}
+
+
+async def test_an_interjection_over_one_answer_is_no_sign_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "LIMITS_MS", {**LIMITS_MS, "barge_in": 40})
+    with capture_logs() as lines:
+        async with call(tmp_path) as stage:
+            stage.begin()
+            await stage.phase("speaking")
+            stage.hear(Partial("okay"))  # and nothing more of it: Flux does not say that a sound has ended
+            await stage.greeted()
+            await asyncio.sleep(0.06)
+            stage.say("long")
+            await stage.phase("speaking")
+            stage.hear(Partial("and on sundays"))
+            await stage.phase("held")
+    assert told(lines, "barge_in_slow") == []

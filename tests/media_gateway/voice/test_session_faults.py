@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,6 +270,22 @@ async def test_a_slow_look_up_greets_a_stranger(tmp_path: Path) -> None:
         (started,) = stage.manager.told
         assert isinstance(started, Started)
         assert started.customer is None
+
+
+async def test_a_look_up_that_we_held_up_ourselves_gets_its_time_once_more(tmp_path: Path) -> None:
+    async def found(org: str, phone: str) -> dict[str, object]:
+        time.sleep(0.2)  # noqa: ASYNC251 - engines that are started hold the loop on a small machine
+        await asyncio.sleep(0.01)
+        return {"first_name": "John"}
+
+    async with call(tmp_path) as stage:
+        stage.patience = replace(stage.patience, lookup=0.05)
+        stage.lookup = found
+        stage.begin()
+        await stage.greeted()
+        (started,) = stage.manager.told
+        assert isinstance(started, Started)
+        assert started.customer == {"first_name": "John"}
 
 
 async def test_a_greeting_that_takes_its_time_begins_with_what_is_at_hand(tmp_path: Path) -> None:
