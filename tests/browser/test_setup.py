@@ -174,6 +174,7 @@ def test_a_user_is_added_changed_and_removed(dashboard: Dashboard, office: Offic
     page = dashboard.page
     page.get_by_label("Name", exact=True).fill("bob")
     page.get_by_role("button", name="Add user").click()
+    expect(page.get_by_role("button", name="I have it")).to_be_visible()
     (password,) = office.passwords
     assert len(password) == 24
     expect(page.get_by_text(password)).to_be_visible()
