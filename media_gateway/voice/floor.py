@@ -159,6 +159,12 @@ class Floor:
         if self.ear.profile.dtmf:
             self.tell(machine.Key(digit))
 
+    def loud(self, on: bool, since_ms: float) -> None:
+        """The caller's line became loud so long ago, while we speak; or soft."""
+        if on:
+            self._signed(since_ms)
+        self.tell(machine.Loud(on))
+
     # --- what is not the conversation's own ---
 
     def announce(
@@ -356,9 +362,9 @@ class Floor:
             self._interrupted(words, heard, confirmed=True)
         self._book(turn, heard)
 
-    def _signed(self) -> None:
+    def _signed(self, ago_ms: float = 0.0) -> None:
         if self.turns.phase is machine.Phase.SPEAKING and self.turns.interruptible:
-            self._barge_in.sign(self.mouth.now())
+            self._barge_in.sign(self.mouth.now() - ago_ms)
 
     def _silenced(self) -> None:
         """An alert counts these lines and those of turns that were slow (infra/gcloud/alerts.py)."""

@@ -21,6 +21,7 @@ from media_gateway.voice.floor import Floor
 from media_gateway.voice.limit import limit
 from media_gateway.voice.microphone import Microphone
 from media_gateway.voice.mouth import Mouth, Tap
+from media_gateway.voice.onset import Onset
 from media_gateway.voice.opening import kept, look_up
 from media_gateway.voice.parts import GENERAL_FLOW, Conversing, Parts
 from media_gateway.voice.ports import Line, StartedStream
@@ -54,6 +55,7 @@ class CallSession:
         self.floor = Floor(parts, started.call_id, self._scribe, line, reopen=self._open_engine, telephone=telephone)
         self.floor.unreached = (started.variables or {}).get("handoff") not in (None, "ended")
         self._supervising = Supervising(parts, started.call_id, self.floor, self._scribe)
+        self._onset = Onset()
         self._recording = parts.recorder.begin(started.call_id) if parts.recorder else None
         if self._recording:
             self.add_tap(self._recording.tap)
@@ -72,8 +74,12 @@ class CallSession:
     # --- what the socket says ---
 
     def on_media(self, mulaw: bytes) -> None:
-        """A frame of the caller's sound goes straight to the recogniser."""
+        """A frame of the caller's sound goes straight to the recogniser; while we speak it is looked at, too."""
         self.floor.ear.feed(mulaw)
+        if self.floor.turns.alert:
+            loud = self._onset.feed(mulaw)
+            if loud is not None:
+                self.floor.loud(loud, self._onset.age_ms)
         for tap in self.floor.mouth.taps:
             tap(0, mulaw)
 

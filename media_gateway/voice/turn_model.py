@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 IDLE_MS = 9_000
+MAX_CRIES = 2
 
 
 class Phase(StrEnum):
@@ -21,12 +22,22 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+_OURS = (Phase.SPEAKING, Phase.HELD)
+
+
 # --- events --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
     """The recogniser believes that somebody began (or stopped) making sound."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loud:
+    """The caller's line became loud while we speak (or is soft again): sooner known than any word, and less certain."""
 
     on: bool
 
@@ -130,7 +141,7 @@ class Stopped:
 
 
 TurnEvent = (
-    Sound | Words | Utterance | Key | Opened | Interruptible | AudioBegan | RanDry | PlayedOut | TimerFired
+    Sound | Loud | Words | Utterance | Key | Opened | Interruptible | AudioBegan | RanDry | PlayedOut | TimerFired
     | Recording | Working | Announce | TakenOver | Released | GaveUp | Stopped
 )  # fmt: skip
 
@@ -266,7 +277,7 @@ class Turns:
     """`waiting` is an utterance that came while we could not be interrupted; `words` are those that hold us, or did
     last (the same words again do not hold twice). `lines` are announcements that wait; `working`: a tool runs for this
     turn, of which the caller was told `waits` times; `lost`: an engine was lost for good while a supervisor had the
-    caller."""
+    caller. `cries`: how often in a row the line was loud and nothing was said."""
 
     phase: Phase = Phase.CONNECTING
     turn: int = 0
@@ -282,3 +293,10 @@ class Turns:
     working: bool = False
     waits: int = 0
     lost: bool = False
+    cries: int = 0
+
+    @property
+    def alert(self) -> bool:
+        """Does it matter whether the caller's line becomes loud? A line that has cried wolf is not listened to: on a
+        bad one, or with somebody who hums along, only words hold us."""
+        return self.cries < MAX_CRIES and self.interruptible and self.phase in _OURS

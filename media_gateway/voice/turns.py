@@ -5,7 +5,7 @@ gives the next `Turns` and the commands for the shell. No clock (timers come bac
 
     LISTENING --Utterance--> THINKING --AudioBegan--> SPEAKING --PlayedOut--> LISTENING
                                       <---RanDry-----   |  ^
-                                  first words over it   v  | noise, "uh-huh", nothing more
+                                sound, words over it    v  | noise, "uh-huh", nothing more
                                                        HELD --words go on--> cut, the caller has the floor
 
     anything --TakenOver--> SUPERVISED --Released--> THINKING   (a supervisor talks with the caller; we only listen)
@@ -40,6 +40,7 @@ from media_gateway.voice.turn_model import (
     Key,
     Leave,
     LeaveMessage,
+    Loud,
     Opened,
     Overheard,
     Phase,
@@ -80,6 +81,7 @@ __all__ = [
     "Key",
     "Leave",
     "LeaveMessage",
+    "Loud",
     "Opened",
     "Overheard",
     "Phase",
@@ -104,6 +106,8 @@ __all__ = [
 
 HOLD_MS = 900
 """How long a hold waits for more words before speech goes on."""
+SOFT_MS = 500
+"""How long a hold of mere sound waits once the sound is over: what was a word comes from a recogniser by then."""
 MAX_HOLDS = 3
 TYPING_IDLE_MS = 60_000
 """Somebody who types is not silent: they are thinking and looking for keys."""
@@ -215,6 +219,8 @@ def _step(turns: Turns, event: TurnEvent) -> Next:
             return _interruptible(turns, on)
         case Sound(on):
             return _sound(replace(turns, sounding=on))
+        case Loud(on):
+            return _loud(turns, on)
         case Words(text):
             return _words(turns, text)
         case Utterance(typed=True):
@@ -293,6 +299,16 @@ def _sound(turns: Turns) -> Next:
     return turns, ()
 
 
+def _loud(turns: Turns, on: bool) -> Next:
+    """The first stage of an interruption, as soon as a person would take it for one: it costs a moment's pause if it
+    was none, and who does interrupt is not talked over for half a second."""
+    if on and turns.phase is Phase.SPEAKING and turns.alert:
+        return replace(turns, phase=Phase.HELD, words="", holds=1), (Hold(), Arm("hold", HOLD_MS))
+    if not on and turns.phase is Phase.HELD and not turns.words and turns.holds < MAX_HOLDS:
+        return replace(turns, holds=turns.holds + 1), (Arm("hold", SOFT_MS),)
+    return turns, ()
+
+
 def _idle(turns: Turns) -> Arm:
     return Arm("idle", turns.idle_ms * (2 if turns.sounding else 1))
 
@@ -303,8 +319,10 @@ def _words(turns: Turns, text: str) -> Next:
         case Phase.SPEAKING if count and news and turns.interruptible:
             return replace(turns, phase=Phase.HELD, words=text, holds=1), (Hold(), Arm("hold", HOLD_MS))
         case Phase.HELD if count >= CONFIRM_WORDS and news:
-            freed = replace(turns, phase=Phase.LISTENING, words="", turn=turns.turn + 1)
+            freed = replace(turns, phase=Phase.LISTENING, words="", turn=turns.turn + 1, cries=0)
             return freed, (Disarm("hold"), Cut(turns.turn, text), *_floor(freed))
+        case Phase.HELD if count and not turns.words:  # what was only loud is a word
+            return replace(turns, words=text, holds=1), (Arm("hold", HOLD_MS),)
         case Phase.HELD if not count and news and text.strip():
             return _resume(replace(turns, words=text), text)  # "I", and then "I see"
         case Phase.LISTENING:
@@ -327,7 +345,7 @@ def _utterance(turns: Turns, said: Utterance) -> Next:
     if said.typed:
         return _interrupt(turns, said)
     if turns.phase is Phase.HELD:
-        return _interrupt(turns, said) if _counts(said) else _resume(turns, said.text)
+        return _interrupt(replace(turns, cries=0), said) if _counts(said) else _resume(turns, said.text)
     if not _counts(said):
         return replace(turns, words=""), ((Ignored(said.text),) if said.text.strip() else ())
     if not turns.interruptible:
@@ -371,7 +389,8 @@ def _awaiting() -> tuple[TurnCommand, ...]:
 
 
 def _resume(turns: Turns, words: str) -> Next:
-    return replace(turns, phase=Phase.SPEAKING, holds=0), (Disarm("hold"), Resume(words))
+    cries = turns.cries if real_words(turns.words) else turns.cries + 1
+    return replace(turns, phase=Phase.SPEAKING, holds=0, cries=cries), (Disarm("hold"), Resume(words))
 
 
 def _key(turns: Turns, digit: str) -> Next:

@@ -15,6 +15,7 @@ import pytest
 from media_gateway.conversation.manager import Manager as FlowManager
 from media_gateway.tools.router import Router
 from media_gateway.voice.ports import EarsFailed, Final, Partial, ProviderFault, SpeechEnded, SpeechStarted, SpokenAudio
+from media_gateway.voice.turn_model import MAX_CRIES
 from media_gateway.wiring import Desk
 from realtime import commands
 from realtime.commands import Kind
@@ -119,7 +120,70 @@ def test_a_cough_costs_no_word_of_the_answer() -> None:
     play(part)
 
 
-def test_uh_huh_does_not_even_make_it_pause() -> None:
+LOUD, QUIET = b"\x9c" * 160, b"\xff" * 160
+
+
+async def microphone(world: World, frames: list[bytes]) -> None:
+    """The caller's line, 20 ms after 20 ms."""
+    for frame in frames:
+        await asyncio.sleep(0.02)
+        world.session.on_media(frame)
+
+
+def test_who_talks_over_it_is_not_talked_over_until_a_word_is_known() -> None:
+    """A recogniser takes half a second to know one."""
+
+    async def part(world: World) -> None:
+        await speaking(world)
+        await microphone(world, [QUIET] * 20)
+        began = monotonic()
+        await microphone(world, [LOUD] * 30)
+        assert all(end <= began + 0.2 for _, end in world.ear.heard)
+        hear(world, SpeechStarted(), Partial("no"))
+        await microphone(world, [LOUD] * 20)
+        hear(world, Partial("no stop"), Final("no stop", 0.9))
+        assert await world.quiet()
+        (interruption,) = await world.kept(EventType.INTERRUPTION)
+        assert (interruption["confirmed"], interruption["words"]) == (True, "no stop")
+        assert [reply["interrupted"] for reply in await replies(world)] == [False, True, False]
+
+    play(part)
+
+
+@pytest.mark.parametrize("words", ["", "uh-huh"])
+def test_a_cough_is_a_moments_pause_and_costs_no_word(words: str) -> None:
+    async def part(world: World) -> None:
+        await speaking(world)
+        whole = world.ear._free - monotonic()
+        await microphone(world, [QUIET] * 20 + [LOUD] * 15)
+        assert world.line.cleared == 1
+        if words:
+            hear(world, Partial(words), Final(words, 0.9))
+        await microphone(world, [QUIET] * 40)
+        resumed = monotonic() - 40 * 0.02
+        assert world.session.turns.phase == "speaking"
+        assert await world.quiet()
+        rest = sum(end - max(start, resumed) for start, end in world.ear.heard if end > resumed)
+        assert rest >= whole - 35 * 0.02, "a part of the answer was thrown away"
+        assert not any(reply["interrupted"] for reply in await replies(world))
+
+    play(part)
+
+
+def test_a_line_that_keeps_coughing_does_not_make_it_stutter() -> None:
+    async def part(world: World) -> None:
+        await speaking(world, "tell me something long " * 8)
+        for _ in range(6):
+            await microphone(world, [QUIET] * 50 + [LOUD] * 15)
+        assert world.line.cleared == MAX_CRIES
+        hear(world, Partial("please stop it"))
+        assert world.line.cleared == MAX_CRIES + 1
+        assert await world.quiet()
+
+    play(part)
+
+
+def test_uh_huh_as_words_does_not_even_make_it_pause() -> None:
     async def part(world: World) -> None:
         await speaking(world)
         hear(world, SpeechStarted(), Partial("uh-huh"), Final("uh-huh", 0.9))

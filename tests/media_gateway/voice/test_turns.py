@@ -26,6 +26,7 @@ from media_gateway.voice.turns import (
     Key,
     Leave,
     LeaveMessage,
+    Loud,
     Opened,
     Overheard,
     Phase,
@@ -53,6 +54,7 @@ GREETED: tuple[TurnEvent, ...] = (Opened(), AudioBegan(), PlayedOut())
 THINKING = (*GREETED, Utterance("book me in"))
 SPEAKING = (*THINKING, AudioBegan())
 HELD = (*SPEAKING, Words("wait"))
+LOUD = (*SPEAKING, Loud(True))
 TAKEN = (*SPEAKING, TakenOver())
 FIRM = (*THINKING, Interruptible(False), AudioBegan())
 
@@ -100,6 +102,18 @@ TABLE: dict[str, tuple[Sequence[TurnEvent], TurnEvent, Phase, list[TurnCommand]]
     "words while speaking": (SPEAKING, Words("wait"), Phase.HELD, [Hold()]),
     "a turn while speaking": (SPEAKING, Utterance("stop"), Phase.THINKING, [Cut(1, "stop"), Commit(2, "stop", True)]),
     "a key while speaking": (SPEAKING, Key("1"), Phase.LISTENING, [Cut(1, "")]),
+    "a loud line while speaking": (SPEAKING, Loud(True), Phase.HELD, [Hold()]),
+    "a loud line while thinking": (THINKING, Loud(True), Phase.THINKING, []),
+    "a loud line while listening": (GREETED, Loud(True), Phase.LISTENING, []),
+    "a loud line over a firm line": (FIRM, Loud(True), Phase.SPEAKING, []),
+    "it was a word": (LOUD, Words("wait"), Phase.HELD, []),
+    "it was two words": (LOUD, Words("wait a"), Phase.LISTENING, [Cut(1, "wait a")]),
+    "it was an uh-huh": (LOUD, Words("uh-huh"), Phase.SPEAKING, [Resume("uh-huh")]),
+    "it was a turn": (LOUD, Utterance("stop"), Phase.THINKING, [Cut(1, "stop"), Commit(2, "stop", True)]),
+    "it was an okay": (LOUD, Utterance("okay"), Phase.SPEAKING, [Resume("okay")]),
+    "it was a cough": (LOUD, TimerFired("hold"), Phase.SPEAKING, [Resume("")]),
+    "it was short, and may have been a word": (LOUD, Loud(False), Phase.HELD, []),
+    "a word, and the line is soft": ((*LOUD, Words("wait")), Loud(False), Phase.HELD, []),
     "words go on": (HELD, Words("wait a moment"), Phase.LISTENING, [Cut(1, "wait a moment")]),
     "the same words again": (HELD, Words("wait"), Phase.HELD, []),
     "the held words are a turn": (HELD, Utterance("wait"), Phase.THINKING, [Cut(1, "wait"), Commit(2, "wait", True)]),
@@ -277,6 +291,38 @@ def test_a_hold_is_prolonged_by_sound_but_not_for_ever() -> None:
     assert deeds(commands) == [Resume("wait")]
 
 
+def test_a_sound_that_is_over_is_waited_for_less_and_not_again_and_again() -> None:
+    turns, commands = play(LOUD)
+    assert armed(commands) == {"hold": machine.HOLD_MS}
+    for _ in range(machine.MAX_HOLDS - 1):
+        turns, commands = step(turns, Loud(False))
+        assert armed(commands) == {"hold": machine.SOFT_MS}
+        turns, commands = step(turns, Loud(True))
+        assert commands == ()
+    assert step(turns, Loud(False)) == (turns, ())
+    turns, commands = step(turns, Words("wait"))
+    assert armed(commands) == {"hold": machine.HOLD_MS}
+
+
+@pytest.mark.parametrize("nothing", [TimerFired("hold"), Words("uh-huh"), Utterance("okay"), Sound(False)])
+def test_a_line_that_cries_wolf_is_not_listened_to(nothing: TurnEvent) -> None:
+    turns, _ = play([*LOUD, nothing])
+    assert turns.alert
+    turns, commands = step(turns, Loud(True))
+    assert deeds(commands) == [Hold()]
+    turns, _ = step(turns, nothing)
+    assert not turns.alert
+    assert step(turns, Loud(True)) == (turns, ())
+    _, commands = step(turns, Words("wait"))
+    assert deeds(commands) == [Hold()]
+
+
+@pytest.mark.parametrize("said", [Words("wait a moment"), Utterance("stop")])
+def test_who_did_interrupt_is_believed_again(said: TurnEvent) -> None:
+    turns, _ = play([*LOUD, TimerFired("hold"), Loud(True), said])
+    assert turns.cries == 0
+
+
 def test_words_that_were_let_go_do_not_hold_again() -> None:
     turns, _ = play([*HELD, TimerFired("hold")])
     turns, commands = step(turns, Words("wait"))
@@ -330,6 +376,7 @@ TEXTS = st.sampled_from(["", " ", "uh-huh", "okay", "wait", "wait a moment", "wa
 TIMERS = ("idle", "deaf", "hold", "keys", "filler", "apology")
 EVENTS: st.SearchStrategy[TurnEvent] = st.one_of(
     st.builds(Sound, st.booleans()),
+    st.builds(Loud, st.booleans()),
     st.builds(Words, TEXTS),
     st.builds(Utterance, TEXTS, st.booleans(), st.booleans()),
     st.builds(Key, st.sampled_from("0123456789*#")),
