@@ -9,6 +9,9 @@ from media_gateway.voice.spoken_words import ABBREVIATIONS, TITLES
 
 LONG = 90
 """From this many characters on a comma ends a clause too: better a breath than a wait."""
+FIRST = 24
+"""The same for the first clause of an answer, for which a caller waits in silence: a model takes half a second to write
+a sentence of ninety characters, and who begins to speak breathes at the first comma."""
 LONGEST = 240
 """From this many on any space does: voices take no more at once, and nobody speaks so long without a breath."""
 
@@ -30,6 +33,7 @@ class Clauser:
     def __init__(self) -> None:
         self._text = ""
         self._tail = False
+        self._long = FIRST
 
     def feed(self, text: str) -> list[str]:
         """More text; the clauses that are complete now."""
@@ -42,6 +46,7 @@ class Clauser:
             self._drop_tail()
             if _SAYABLE.search(clause):
                 clauses.append(clause)
+                self._long = LONG
         return clauses
 
     def _drop_tail(self) -> None:
@@ -64,8 +69,8 @@ class Clauser:
             end = found.end()
             mark = found.group()[0]
             before, rest = self._text[: found.start() + 1], self._text[end:]
-            if mark == "," and end <= LONG:
-                continue
+            if mark == "," and (end <= self._long or self._text[found.start() - 1 : found.start()].isdigit()):
+                continue  # "March 3, 2026" is one thing to say
             if mark == "." and _TITLE.search(before):
                 continue
             if (mark == "." and _ABBREVIATION.search(before)) or (mark in ".!?" and _ADDRESS.search(before)):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_gateway.voice.clauses import LONG, LONGEST, Clauser
+from media_gateway.voice.clauses import FIRST, LONG, LONGEST, Clauser
 
 
 def cut(text: str, size: int) -> list[str]:
@@ -58,8 +58,22 @@ def test_a_number_waits_for_what_follows() -> None:
 
 def test_a_long_clause_ends_on_a_comma() -> None:
     words = "word " * (LONG // 5) + "word, "
-    assert Clauser().feed(words + "and") == [words.strip()]
+    clauser = Clauser()
+    assert clauser.feed("Well. " + words + "and") == ["Well.", words.strip()]
     assert Clauser().feed("short, and") == []
+
+
+def test_the_first_clause_ends_sooner_for_the_caller_waits_for_it() -> None:
+    words = "word " * (FIRST // 5) + "word, "
+    clauser = Clauser()
+    assert clauser.feed(words + "and") == [words.strip()]
+    assert clauser.feed(" " + words + "and") == []
+
+
+def test_a_date_is_one_thing_to_say() -> None:
+    text = "Your appointment is on March 3, 2026 at two, and it takes an hour. Bye."
+    clauses = ["Your appointment is on March 3, 2026 at two,", "and it takes an hour.", "Bye."]
+    assert cut(text, 1) == cut(text, 99) == clauses
 
 
 @pytest.mark.parametrize("size", [1, 1_000])
