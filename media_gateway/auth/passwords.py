@@ -31,10 +31,6 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """An argon2 hash of a new password. Raises WeakPassword, TimeoutError."""
         check(password)
-        return await self.hash_as_it_is(password)
-
-    async def hash_as_it_is(self, password: str) -> str:
-        """An argon2 hash of a password that was chosen elsewhere. Raises TimeoutError."""
         async with asyncio.timeout(_DEADLINE_S), self.slots:
             return await asyncio.to_thread(self.hasher.hash, password)
 

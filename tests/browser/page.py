@@ -17,7 +17,7 @@ _UNWANTED = (
     "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled",
     "PreconnectToSearch",
 )  # fmt: skip
-"""Nobody sees an address bar here, and what draws it anew for each page takes two thirds of all that Chromium takes: the
+"""Nobody sees an address bar here, and what draws it anew for each page takes two thirds of what Chromium takes: the
 first two. The others are those that playwright leaves out; its own list does not count beside this one."""
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

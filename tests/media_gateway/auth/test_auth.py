@@ -143,20 +143,36 @@ def login_of(password: str, **more: Any) -> Login:
     return Login(Gate(Tokens([NEW]), None, Bootstrap("admin", password)), **more)
 
 
-async def test_the_administrators_password_is_hashed_once_however_many_come_first() -> None:
-    hashed: list[str] = []
+class Counted(Passwords):
+    """How often something was verified."""
 
-    class Counted(Passwords):
-        async def hash_as_it_is(self, password: str) -> str:
-            hashed.append(password)
-            return await super().hash_as_it_is(password)
+    def __init__(self) -> None:
+        super().__init__()
+        self.hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+        self.verified: list[str | None] = []
 
+    async def verify(self, kept: str | None, password: str) -> bool:
+        self.verified.append(kept)
+        return await super().verify(kept, password)
+
+
+async def test_a_password_that_is_kept_as_it_is_costs_no_hash_unless_it_is_wrong() -> None:
+    """Those who come together after a start would wait for each other's. A guess costs what any guess costs."""
     passwords = Counted()
-    passwords.hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     login = login_of("secret", passwords=passwords)
     who = await asyncio.gather(*(login("admin", "secret", peer="1.2.3.4") for _ in range(5)))
     assert {principal.user for principal in who} == {"admin"}
-    assert hashed == ["secret"]
+    assert passwords.verified == []
+    for username, password in (("admin", "guess"), ("admin", ""), ("nobody", "secret")):
+        with pytest.raises(AuthError, match="wrong"):
+            await login(username, password, peer="p")
+    assert passwords.verified == [None, None, None]
+
+
+async def test_without_a_password_nobody_is_the_administrator() -> None:
+    login = login_of("", passwords=Counted())
+    with pytest.raises(AuthError, match="wrong"):
+        await login("admin", "", peer="p")
 
 
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
