@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.simulators.deepgram_listen_rules import Wishes, Wrong, configured, control
-from infra.simulators.deepgram_listen_words import BYTES_PER_MS, HeardWord, Source, is_loud
+from infra.simulators.deepgram_listen_words import BYTES_PER_MS, HeardWord, Source
+from infra.simulators.mulaw import is_loud
 from infra.simulators.vendor_socket import VendorSocket
 
 INTERIM_MS = 200

@@ -14,19 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from infra.simulators.mulaw import is_loud
+
 FRAME_MS = 20
 BYTES_PER_MS = 8
 WORD_MS = 280
 GAP_MS = 20
 SILENCE = b"\xff" * (FRAME_MS * BYTES_PER_MS)
-QUIET = bytes([*range(0x70, 0x80), *range(0xF0, 0x100)])
-"""The softest codes: line noise."""
 _MAGIC = b"\x01\x81"
-
-
-def is_loud(mulaw: bytes) -> bool:
-    """More than line noise in a tenth of it?"""
-    return 10 * len(mulaw.translate(None, QUIET)) > len(mulaw)
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ class Mouth:
             return QUIET_FRAME
         frame = line.clip.audio[line.sent : line.sent + mulaw.FRAME_BYTES].ljust(mulaw.FRAME_BYTES, mulaw.SILENCE)
         line.start_us = due_us if line.start_us is None else line.start_us
-        if line.sound_us is None and mulaw.is_audible(frame):
+        if line.sound_us is None and mulaw.is_loud(frame):
             line.sound_us = now_us
         if self._keep_audio:
             self.audio.append((due_us, frame))

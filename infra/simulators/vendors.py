@@ -16,9 +16,10 @@ from typing import Literal
 from infra.simulators import clips, deepgram_listen, elevenlabs_tts, openai_api
 from infra.simulators.deepgram import Deepgram
 from infra.simulators.deepgram_listen import DeepgramListen
-from infra.simulators.deepgram_listen_words import BYTES_PER_MS, FRAME_MS, HeardWord, is_loud
+from infra.simulators.deepgram_listen_words import BYTES_PER_MS, FRAME_MS, HeardWord
 from infra.simulators.deepgram_speak import DeepgramSpeak
 from infra.simulators.elevenlabs_tts import ElevenLabsTts
+from infra.simulators.mulaw import is_loud
 from infra.simulators.openai_api import OpenAiApi
 
 FRAME = FRAME_MS * BYTES_PER_MS

@@ -26,10 +26,10 @@ from infra.local.judge import of
 from infra.local.simulate import Target
 from infra.simulators import clips
 from infra.simulators.config import PhoneConfig, new_sid
-from infra.simulators.deepgram_listen_words import FRAME_MS, is_loud
+from infra.simulators.deepgram_listen_words import FRAME_MS
 from infra.simulators.deepgram_speak import Delays as SpeakDelays
 from infra.simulators.elevenlabs_tts import Delays as ElevenLabsDelays
-from infra.simulators.mulaw import BYTES_PER_MS
+from infra.simulators.mulaw import BYTES_PER_MS, is_loud
 from infra.simulators.phone import place_call
 from infra.simulators.report import CallReport
 from infra.simulators.scenario import Scenario, load_scenario

@@ -27,8 +27,14 @@ def test_the_table_is_the_function() -> None:
 
 def test_silence_is_silence() -> None:
     assert mulaw.decode(mulaw.SILENCE) == b"\x00\x00"
-    assert not mulaw.is_audible(mulaw.SILENCE * 160)
-    assert not mulaw.is_audible(b"\x7f\xfe\xff\x7e")
+    assert not mulaw.is_loud(mulaw.SILENCE * 160)
+    assert mulaw.audible_end(b"\x7f\xfe\xff\x7e") == 0
+
+
+def test_a_tenth_of_a_frame_makes_it_loud() -> None:
+    assert not mulaw.is_loud(b"\x20" * 16 + mulaw.SILENCE * 144)
+    assert mulaw.is_loud(b"\x20" * 17 + mulaw.SILENCE * 143)
+    assert not mulaw.is_loud(b"\x70\xf0" * 80), "line noise, however much of it"
 
 
 @given(st.binary(max_size=400))
