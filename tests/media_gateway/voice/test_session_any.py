@@ -49,7 +49,8 @@ WISHES = (
     [TextDelta("Half a")],
 )
 """What a model may say instead of the script."""
-SHORT = {"HOLD_MS": 15, "KEYS_MS": 10, "FILLER_MS": 20, "APOLOGY_MS": 150, "APOLOGY_AGAIN_MS": 150, "DEAF_MS": 400}
+SHORT = {"HOLD_MS": 15, "SOFT_MS": 8, "KEYS_MS": 10, "FILLER_MS": 20, "APOLOGY_MS": 150, "APOLOGY_AGAIN_MS": 150}
+SHORT |= {"DEAF_MS": 400}
 
 
 def events(stage: Stage, rng: random.Random) -> Sequence[Callable[[], object]]:
@@ -70,7 +71,7 @@ def events(stage: Stage, rng: random.Random) -> Sequence[Callable[[], object]]:
         lambda: stage.session.on_digit(rng.choice("0123456789*#")),
         lambda: stage.session.on_text(text),
         lambda: stage.session.on_mark(rng.choice(["0.1", "1.5", "nonsense"])),
-        lambda: stage.session.on_media(b"\xff" * 160),
+        *[lambda: stage.session.on_media(rng.choice([b"\xff", b"\x9c"]) * rng.choice([160, 1_600]))] * 3,
         lambda: setattr(stage.voice, rng.choice(["breaks", "dumb", "empty"]), 1),
         lambda: setattr(stage.tools, "conflicts", rng.randint(0, 4)),
         lambda: setattr(stage.mind, "delay", rng.choice([0.0, 0.0, 0.03, 0.2])),
