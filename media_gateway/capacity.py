@@ -7,7 +7,8 @@ stays under 50 ms (99 of 100 turns) and no caller hears a gap (docs/benchmarks.m
 from __future__ import annotations
 
 KNEE = 150
-"""Calls on one core of the bench's machine: of 50, 100, 150 and 200 the most that kept to it."""
+"""Calls on one core of the bench's machine: of 50, 100, 150 and 200 the most that kept to it. Cores differ: of another
+machine it was 90."""
 CALLS = KNEE * 2 // 3
 """What is admitted by default: a core in the cloud is one thread of a core, and the vendors' connections are encrypted
 there, which the bench's are not. There the core was half busy."""
