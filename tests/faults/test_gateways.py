@@ -75,7 +75,7 @@ async def test_f12_a_client_is_cut_again_and_again_and_lands_on_another_gateway_
             proxy.reset()
         await burst
         await follower.has(fleet.writer, "CA12a", "CA12b")
-        assert proxy.opened > 50
+        await again(proxy, 50)  # after the last cut, too, though it may have had everything before that
 
 
 async def again(proxy: Proxy, cuts: int) -> None:
