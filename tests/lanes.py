@@ -1,7 +1,8 @@
 """Who runs which tests when several workers share them: a file stays with one worker, which makes its fixtures once.
 
-Calls in real time mostly wait. They are three lanes, begun first, so that they pass while the other worker computes;
-what asks gcloud shares one deployed system. (Under pytest 9.2 the mark `xdist_group` of pytest-xdist 3.8 does nothing.)
+Calls in real time are two lanes, begun first: two systems with their calls at a time are what two cores carry in time
+beside two workers that compute and step back (`nice`, tests/conftest.py). With three a greeting took four seconds.
+What asks gcloud shares one deployed system. (Under pytest 9.2 the mark `xdist_group` of pytest-xdist 3.8 does nothing.)
 """
 
 from __future__ import annotations
@@ -16,28 +17,26 @@ LANES: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_page.py",
         "tests/e2e/test_nothing_left.py",
         "tests/e2e/test_outbound.py",
+        "tests/e2e/test_reminders.py",
+        "tests/e2e/test_human_speech.py",
+        "tests/e2e/test_hosted_call.py",
+        "tests/e2e/test_deployment.py",
     ),
     "telephone 2": (
         "tests/e2e/test_handoff.py",
         "tests/e2e/test_vendors.py",
         "tests/e2e/test_vendor_faults.py",
         "tests/faults/test_live_calls.py",
-        "tests/e2e/test_deployment.py",
-    ),
-    "telephone 3": (
         "tests/e2e/test_booking.py",
         "tests/e2e/test_dev.py",
-        "tests/infra/cli/test_cli.py",
-        "tests/deploy/test_smoke.py",
-        "tests/e2e/test_reminders.py",
-        "tests/e2e/test_human_speech.py",
-        "tests/e2e/test_hosted_call.py",
     ),
     "gcloud": (
         "tests/deploy/test_up.py",
         "tests/deploy/test_cli.py",
         "tests/deploy/test_cloudbuild.py",
         "tests/deploy/test_road.py",
+        "tests/deploy/test_smoke.py",
+        "tests/infra/cli/test_cli.py",
     ),
 }
 EARLY = ("tests/browser/", "tests/faults/", "tests/deploy/", "tests/test_launcher.py", "tests/test_house.py")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 WORKERS = 4
-"""Three of them have the calls in real time, which mostly wait (tests/lanes.py), and compute when these are over."""
+"""Two of them have the calls in real time, which mostly wait (tests/lanes.py), and compute when these are over."""
 FAST_WORKERS = 2
 """Nothing waits there, and each worker more reads all the tests once more."""
 ROOMS = ("media_gateway", "realtime", "functions", "infra")

@@ -117,10 +117,15 @@ def test_an_analysis_that_comes_after_the_end_is_shown_when_it_comes(dashboard: 
     stub.archive.fill(3)
     stub.archive.heads[0]["ended_at"] = datetime.now(UTC).isoformat()
     stub.archive.unanalysed = 2
-    dashboard.login(CODE)
     page = dashboard.page
-    page.goto(f"{stub.address}/#/history/{stub.archive.heads[0]['call_id']}")
+    page.clock.install()
+    dashboard.login(CODE)
+    call_id = stub.archive.heads[0]["call_id"]
+    page.goto(f"{stub.address}/#/history/{call_id}")
     expect(page.get_by_text("Being made …")).to_be_visible()
+    for _ in range(2):  # it asks again every two seconds
+        with page.expect_response(f"**/api/v1/calls/{call_id}"):
+            page.clock.fast_forward(2_000)
     expect(page.locator(".analysis-title")).to_have_text("Oil change on Saturday")
     stub.archive.unanalysed = 1
     page.goto(f"{stub.address}/#/history/{stub.archive.heads[1]['call_id']}")
