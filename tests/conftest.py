@@ -28,7 +28,7 @@ SLOW = (
 )
 """Under tests/: what starts processes or decodes minutes of speech."""
 FAST_LEAVES_OUT = ("call", "browser", "emulator", "slow")
-NICE = 10
+NICE = 5
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
