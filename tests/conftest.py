@@ -28,7 +28,7 @@ SLOW = (
 )
 """Under tests/: what starts processes or decodes minutes of speech."""
 FAST_LEAVES_OUT = ("call", "browser", "emulator", "slow")
-NICE = 5
+NICE = 10
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,7 +23,7 @@ ORDINARY = {
     *("hang_up_midway", "manager", "nobody_answers", "out_of_domain", "silent_caller", "slot_taken"),
     *("withheld_number", "wrong_vin"),
 }
-AT_ONCE = 5
+AT_ONCE = 3
 
 
 async def all_of(folder: Path, scenarios: list[Scenario]) -> list[Verdict]:
