@@ -53,8 +53,10 @@ class Clearing:
         if mark is None or self.settled:
             return False
         self._came.append((mark, now))
-        # Sooner than it can have been played: it is the `clear` that sends it.
-        return now - self.origin - mark.at_ms < self.least_ms - BURST_MS and self.arrived(now)
+        # Sooner than it can have been played: it is the `clear` that sends it. One that was due before the `clear` went
+        # out was under way before it: it would be sooner still as an answer to that.
+        due = self.origin + mark.at_ms
+        return due > self.sent_at and now - due < self.least_ms - BURST_MS and self.arrived(now)
 
     def arrived(self, now: float) -> bool:
         """The `clear` itself has come back; True if the position was settled by it."""

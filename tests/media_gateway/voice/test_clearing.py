@@ -78,6 +78,18 @@ def test_a_clear_that_is_there_sooner_than_echoes_take_says_that_playing_began_l
     assert one.position < 1_300
 
 
+def test_an_echo_that_is_soon_for_once_is_not_the_clears() -> None:
+    """Two echoes took long, and the third, of a mark that was due before the `clear` went out, did not. It comes a moment
+    after that: sooner than an echo can be as an answer to the `clear`, and only soon as one of its own."""
+    one = clearing()
+    one.origin, one.position, one.usual_ms, one.least_ms, one.slack_ms = -300, 1_800, 380, 370, 200
+    assert not one.echoed(1_530, "0.5"), "due 200 ms before the clear"
+    for mark in AHEAD[1:]:
+        one.echoed(1_900, mark.name)
+    assert one.settled
+    assert one.position == pytest.approx(1_800, abs=30)
+
+
 def test_never_more_than_there_was_and_never_less_than_was_proven() -> None:
     one = clearing()
     one.length_ms = 1_300
