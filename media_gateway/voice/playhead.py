@@ -12,6 +12,7 @@ mark it belongs to.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from media_gateway.voice.clearing import BARELY_MS, BURST_MS, Clearing, Mark
@@ -28,6 +29,8 @@ DRIFT_MS = 60.0
 """A change of the delay that is more than jitter."""
 JITTER_MS, UNKNOWN_JITTER_MS, FEW = 90.0, 200.0, 4
 """An echo may be as late as this anyway; as this, until so many have come."""
+GUESSES, GUESSED_SPREAD_MS = 2, 30.0
+"""The spread of the delays, while few echoes have come."""
 DOUBT_MS = (80.0, 250.0)
 """Bounds of what the position may be wrong by."""
 
@@ -61,6 +64,8 @@ class Playhead:
             usual_ms=self._usual,
             least_ms=min(self._delays, default=BURST_MS),
             slack_ms=self._jitter,
+            spread_ms=self._spread,
+            many=len(self._delays) >= FEW,
         )
         self.queued_ms = self.acked_ms = 0.0
         self.marks.clear()
@@ -131,6 +136,15 @@ class Playhead:
         if len(self._delays) < FEW:
             return UNKNOWN_JITTER_MS
         return max(JITTER_MS, max(self._delays) - min(self._delays))
+
+    @property
+    def _spread(self) -> float:
+        """The standard deviation of an echo's delay, and of what is known of its usual one; a guess counts like two
+        echoes."""
+        count = len(self._delays)
+        mean = sum(self._delays) / count if count else 0.0
+        squares = GUESSES * GUESSED_SPREAD_MS**2 + sum((delay - mean) ** 2 for delay in self._delays)
+        return math.sqrt(squares / (GUESSES + max(0, count - 1)) * (1 + 1 / max(1, count)))
 
     def position(self, now: float) -> float:
         """Ms of this generation that will have been played when a `clear` of now arrives."""

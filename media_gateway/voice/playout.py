@@ -213,6 +213,8 @@ class Playout:
         """How much of `reply` the caller has heard by now."""
         if not self.held:
             self._settle(now)
+        elif self._clearing:
+            self._put_right(self._clearing.so_far(now))
         entries = self._of(reply)
         texts = [text for entry in entries if (text := entry.heard_text())]
         ms = sum(entry.heard_ms for entry in entries)

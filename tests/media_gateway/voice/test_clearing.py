@@ -29,6 +29,8 @@ def clearing(marks: tuple[Mark, ...] = AHEAD) -> Clearing:
         usual_ms=70,
         least_ms=50,
         slack_ms=90,
+        spread_ms=20,
+        many=True,
     )
 
 
@@ -78,9 +80,46 @@ def test_a_clear_that_is_there_sooner_than_echoes_take_says_that_playing_began_l
     assert one.position < 1_300
 
 
+@pytest.mark.parametrize(("spread", "moved"), [(5.0, 40), (45.0, 20), (90.0, 8)])
+def test_of_a_small_lateness_less_is_believed_where_echoes_vary(spread: float, moved: float) -> None:
+    one = clearing()
+    one.spread_ms = spread
+    one.arrived(1_500 + 70 + 40)
+    assert one.position == pytest.approx(1_500 + moved, abs=1)
+
+
+def test_sooner_than_the_soonest_of_many_echoes_is_no_jitter() -> None:
+    """The first sound was held up, which every echo's delay has in it since; the `clear` was not."""
+    one, few = clearing(), clearing()
+    for each in (one, few):
+        each.usual_ms, each.least_ms, each.slack_ms, each.spread_ms = 300, 260, 180, 60
+        each.many = each is one
+        each.arrived(1_500 + 180)
+    assert one.position == 1_380
+    assert few.position == pytest.approx(1_457, abs=1), "of two echoes nobody knows what is soon"
+
+
+def test_while_the_clear_is_overdue_the_line_stands_still_one_way_or_the_other() -> None:
+    one = clearing()
+    assert one.so_far(1_650) == 1_500, "not yet"
+    assert one.so_far(1_970) == 1_600, "the mark at 1600 has not come back: no more than that was heard"
+    one.echoed(1_670, "0.5")
+    assert one.so_far(1_970) == 1_500 + 100 + 150, "the way back was open 100 ms after the `clear` was due; then: half"
+    one.echoed(1_960, "0.6")
+    assert one.so_far(1_970) == 1_920, "open all the time, so it is the way out; and a mark more was heard"
+    one.arrived(1_980)
+    assert one.so_far(3_000) == one.position
+
+
+def test_before_any_echo_an_overdue_clear_says_nothing() -> None:
+    one = clearing()
+    one.usual_ms = None
+    assert one.so_far(3_000) == 1_500
+
+
 def test_an_echo_that_is_soon_for_once_is_not_the_clears() -> None:
-    """Two echoes took long, and the third, of a mark that was due before the `clear` went out, did not. It comes a moment
-    after that: sooner than an echo can be as an answer to the `clear`, and only soon as one of its own."""
+    """Two echoes took long, and the third, of a mark that was due before the `clear` went out, did not. It comes a
+    moment after that: sooner than an echo can be as an answer to the `clear`, and only soon as one of its own."""
     one = clearing()
     one.origin, one.position, one.usual_ms, one.least_ms, one.slack_ms = -300, 1_800, 380, 370, 200
     assert not one.echoed(1_530, "0.5"), "due 200 ms before the clear"
