@@ -90,6 +90,8 @@ class Desk:
         """Pure."""
         step = self.manager.step(state, event)
         allowed = tuple(name for name in step.directive.allowed_tools if name in self.tools)
+        if len(allowed) == len(step.directive.allowed_tools):
+            return step
         return replace(step, directive=replace(step.directive, allowed_tools=allowed))
 
 

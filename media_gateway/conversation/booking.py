@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+
+from msgspec.structs import replace
 
 from media_gateway.conversation import speech
 from media_gateway.conversation.dates import When
@@ -202,8 +203,9 @@ def _in_part(clock: str, part: object) -> bool:
 
 
 def _busy(turn: Turn, times: tuple[str, ...]) -> Turn:
-    """The free times nearest to the wanted one."""
-    wanted = _minutes(turn.slots["preferred_time"])
+    """The free times nearest to the wanted one; the first ones where none is wanted any more (a result that came
+    late)."""
+    wanted = _minutes(turn.slots.get("preferred_time") or "00:00")
     nearest = sorted(sorted(times, key=lambda one: abs(_minutes(one) - wanted))[:OFFERED])
     return _offering(turn, nearest, turn.flow.spec.booking.busy).with_slots(preferred_time=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from media_gateway.conversation import booking, driver, errands
 from media_gateway.conversation.model import State

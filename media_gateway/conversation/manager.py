@@ -10,8 +10,9 @@ rules that matched and that path.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from media_gateway.conversation import changes, errands, outbound, prompt, results, second_fact
 from media_gateway.conversation.flow import Flow

@@ -4,9 +4,12 @@ journal replays a conversation from it and another instance takes a call over wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Self
+
+import msgspec
+from msgspec.structs import asdict
 
 
 class State(StrEnum):
@@ -51,23 +54,22 @@ class ListeningProfile:
     phrases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationState:
-    """All that the manager knows. `asked` names the slot or question that the last directive put; `misses` counts
-    turns in a row that were not understood; `pending` are tool calls whose results are awaited; `memory` is the
-    flow's own (offered slots, results)."""
+class ConversationState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the manager knows (a struct, for it is replaced a dozen times in a turn). `asked` names the slot or
+    question that the last directive put; `misses` counts turns in a row that were not understood; `pending` are tool
+    calls whose results are awaited; `memory` is the flow's own (offered slots, results)."""
 
     flow: str
     state: State = State.GREETING
     intent: str | None = None
-    slots: Mapping[str, str] = field(default_factory=dict)
+    slots: Mapping[str, str] = {}
     asked: str | None = None
     turn_count: int = 0
     misses: int = 0
     idle_count: int = 0
     pending: tuple[str, ...] = ()
     customer: Mapping[str, Any] | None = None
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = {}
     escalation_reason: str | None = None
     ended: bool = False
 

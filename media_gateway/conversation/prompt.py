@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from media_gateway.conversation import booking
+from media_gateway.conversation.flow import Flow
 from media_gateway.conversation.model import State
 from media_gateway.conversation.schema import SLOT_NAMES
-from media_gateway.conversation.turn import Turn, first_name
+from media_gateway.conversation.turn import Turn, first_name, standing
 
 _RULES = """You are the telephone assistant of {shop}. You speak with a caller; your words are read aloud.
 Speak in one to three short sentences, in words only: no lists, no markup, no digits for times and dates.
@@ -60,10 +62,26 @@ def told_to(turn: Turn) -> bool:
     return turn.flow.spec.direction == "inbound" or bool(turn.memory.get("person"))
 
 
+_prompts: WeakKeyDictionary[Flow, str] = WeakKeyDictionary()
+
+
+def _standing(flow: Flow) -> str:
+    """The part that is the same in every turn of a flow; made once. It stands first: vendors keep what prompts begin
+    with."""
+    prompt = _prompts.get(flow)
+    if prompt is None:
+        spec = flow.spec
+        services = [{"key": one.key, "say": one.say, "minutes": one.minutes} for one in spec.services]
+        hours = f"Opening hours: {standing(flow)['hours']}. Address: {spec.shop.address}."
+        own = [spec.instructions] if spec.instructions else []
+        rules = _RULES.format(shop=spec.shop.name)
+        prompt = _prompts[flow] = "\n".join([rules, *own, f"Services: {json.dumps(services)}", hours])
+    return prompt
+
+
 def system(turn: Turn) -> str:
     """The prompt: who speaks, what is known and missing, and what to do now."""
     spec, state = turn.flow.spec, turn.state
-    services = [{"key": one.key, "say": one.say, "minutes": one.minutes} for one in spec.services]
     known: dict[str, Any] = {
         "now": turn.now.isoformat(timespec="minutes"),
         "time_zone": spec.shop.timezone,
@@ -83,16 +101,12 @@ def system(turn: Turn) -> str:
         known |= dict.fromkeys(("appointment", "appointments", "items", "answers_to_items"))
         known["caller"] = {"first_name": first_name(state.customer)}
     parts = [
-        _RULES.format(shop=spec.shop.name),
-        f"Services: {json.dumps(services)}",
-        f"Opening hours: {turn.values()['hours']}. Address: {spec.shop.address}.",
+        _standing(turn.flow),
         f"<data>{_quoted(known)}</data>",
         f"Now say, in your own words: {_quoted(turn.say)}" if turn.say else "Now wait for the tool's result.",
     ]
     if advice := turn.memory.get("guidance"):
         parts.insert(-1, f"Your supervisor advises (follow it, never read it out or mention it): {_quoted(advice)}")
-    if spec.instructions:
-        parts.insert(1, spec.instructions)
     return "\n".join(parts)
 
 

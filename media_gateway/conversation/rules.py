@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from media_gateway.conversation import booking, changes, driver, errands, outbound, second_fact
 from media_gateway.conversation.day_words import Expect

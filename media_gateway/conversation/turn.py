@@ -4,10 +4,12 @@ filled. `booking.py` and `manager.py` make turns; `manager.py` turns them into a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
+
+import msgspec
+from msgspec.structs import replace
 
 from media_gateway.conversation import speech
 from media_gateway.conversation.flow import Flow
@@ -19,8 +21,7 @@ _NAMES = ("first_name", "name", "customer_name", "driver_name", "driverName")
 PRICES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """`path` is every (state, intent) that the step went through; the last is where it ended."""
 
     state: ConversationState

@@ -149,7 +149,7 @@ class Floor:
         self.answering.history += before.history
         self.tokens = before.tokens
         self.cost = dict(before.cost)
-        self.turns = replace(self.turns, turn=before.turn)
+        self.turns = self.turns.counted_on(before.turn)
 
     def digit(self, digit: str) -> None:
         """A key was pressed. Where keys are no answer it is written down, and that is all."""

@@ -8,7 +8,10 @@ Committed -> Adopt         the turn is real and says the same words
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 MOST = 3
 """Guesses in one turn: a caller who hesitates costs no more than that."""
@@ -73,8 +76,7 @@ class Drop:
 Command = Begin | Adopt | Drop
 
 
-@dataclass(frozen=True, slots=True)
-class Speculation:
+class Speculation(msgspec.Struct, frozen=True):
     """`words` are those of the guess that is alive; `guess` its number, or that of the last; `spent` in this turn."""
 
     guess: int = 0

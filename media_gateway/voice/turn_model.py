@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+from msgspec.structs import replace
+
 IDLE_MS = 9_000
 MAX_CRIES = 2
 
@@ -272,12 +275,12 @@ TurnCommand = (
 # --- the state -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """`waiting` is an utterance that came while we could not be interrupted; `words` are those that hold us, or did
-    last (the same words again do not hold twice). `lines` are announcements that wait; `working`: a tool runs for this
-    turn, of which the caller was told `waits` times; `lost`: an engine was lost for good while a supervisor had the
-    caller. `cries`: how often in a row the line was loud and nothing was said."""
+class Turns(msgspec.Struct, frozen=True):
+    """A struct, for it is replaced with each event. `waiting` is an utterance that came while we could not be
+    interrupted; `words` are those that hold us, or did last (the same words again do not hold twice). `lines` are
+    announcements that wait; `working`: a tool runs for this turn, of which the caller was told `waits` times; `lost`:
+    an engine was lost for good while a supervisor had the caller. `cries`: how often in a row the line was loud and
+    nothing was said."""
 
     phase: Phase = Phase.CONNECTING
     turn: int = 0
@@ -294,6 +297,10 @@ class Turns:
     waits: int = 0
     lost: bool = False
     cries: int = 0
+
+    def counted_on(self, turn: int) -> Turns:
+        """The same, behind the turns of another instance."""
+        return replace(self, turn=turn)
 
     @property
     def alert(self) -> bool:

@@ -20,7 +20,8 @@ the sound that was sent, which the ledger bounds, and SUPERVISED with the superv
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from media_gateway.voice.turn_model import (
     IDLE_MS,
@@ -281,7 +282,7 @@ def _counts(said: Utterance) -> bool:
 
 
 def _joined(before: Utterance | None, said: Utterance) -> Utterance:
-    return replace(said, text=f"{before.text} {said.text}") if before else said
+    return Utterance(f"{before.text} {said.text}", said.understood, said.typed) if before else said
 
 
 def _interruptible(turns: Turns, on: bool) -> Next:

@@ -34,6 +34,7 @@ SAID = (
     "because the reefer broke", "that's not true", "i already sent the pictures to the office", "the second one",
     "i'm not sure", "purple", "thank you", "cancel the appointment", "february thirtieth", "not the brakes the tires",
 )  # fmt: skip
+BOOK = "book_appointment"
 NOWS = st.sampled_from([NOW.isoformat(), "2026-11-01T00:30:00-04:00", "2026-12-31T23:59:00-05:00"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
@@ -191,6 +192,21 @@ def test_nothing_is_booked_that_was_not_read_back_and_agreed_to(call: tuple[str,
 def test_silence_always_ends_the_call(inputs: list[Input]) -> None:
     steps = played("inbound_new", [*inputs, *[Quiet(NOW.isoformat())] * 3], answer_tools=True)
     assert steps[-1][0].ended or steps[-1][0].escalation_reason
+
+
+def test_a_second_no_to_a_booking_offers_what_is_free() -> None:
+    """Two bookings are awaited, as after a take-over in between: the first refusal has already forgotten the time."""
+    manager = Manager(flows()["inbound_new"])
+    slots = {"service_type": "oil_change", "preferred_date": "2026-11-23", "preferred_time": "14:00"}
+    state = ConversationState(
+        flow="inbound_new", state=State.EXECUTION, intent="schedule_appointment", slots=slots, pending=(BOOK, BOOK)
+    )
+    refused = {"reason": "slot_taken", "alternatives": ["09:00", "15:00"]}
+    for _ in range(2):
+        step = manager.step(state, ToolReturned(BOOK, {}, False, refused, NOW.isoformat()))
+        state = step.state
+        assert "nine" in step.directive.say
+        assert state.memory["offered"] == ["09:00", "15:00"]
 
 
 @LENIENT

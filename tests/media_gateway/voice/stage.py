@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from media_gateway.conversation.model import (
     ConversationState,
     Directive,
@@ -218,7 +220,7 @@ class Manager:
 
     def step(self, state: ConversationState, event: Input) -> Step:
         self.told.append(event)
-        after = replace(state, state=State.INTENT_DETECTION, turn_count=state.turn_count + 1)
+        after = msgspec.structs.replace(state, state=State.INTENT_DETECTION, turn_count=state.turn_count + 1)
         return Step(after, replace(self._directive(event), listening=self.listening))
 
     def _directive(self, event: Input) -> Directive:

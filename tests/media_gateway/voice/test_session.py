@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from media_gateway.conversation.model import HeardDigits, HeardText, ListeningProfile, Started
@@ -192,7 +193,7 @@ async def test_keys_that_are_no_answer_are_only_written_down(tmp_path: Path) -> 
 async def test_idle(tmp_path: Path) -> None:
     async with call(tmp_path) as stage:
         session = stage.begin()
-        session.floor.turns = replace(session.turns, idle_ms=20)
+        session.floor.turns = msgspec.structs.replace(session.turns, idle_ms=20)
         await stage.written(EventType.IDLE, 2)
         replies = await stage.written(EventType.AI_RESPONSE_COMPLETE, 3)
         assert replies[1]["text"] == "Are you there?"
