@@ -373,9 +373,8 @@ class Floor:
             log.warning("barge_in_slow", call_id=self._call_id, ms=ms)
 
     def _interrupted(self, words: str, heard: Heard | None, *, confirmed: bool) -> None:
-        heard_text = heard.text if heard else None
-        data = {"turn": self.turns.turn, "confirmed": confirmed, "words": words, "heard_text": heard_text}
-        self._scribe.note(EventType.INTERRUPTION, data)
+        said = {"confirmed": confirmed, "words": words, "heard_text": heard and heard.text}
+        self._scribe.note(EventType.INTERRUPTION, {"turn": self.turns.turn, **said})
 
     def _stand_in(self, what: str) -> None:
         """Nothing has been heard for too long: say something that is at hand."""
@@ -420,6 +419,7 @@ class Floor:
     def working(self, turn: int, on: bool) -> None:
         """Tools run for this turn, or have ended."""
         if self.current(turn):
+            self.mouth.meter.working(on, self.mouth.now())
             self.tell(machine.Working(on))
 
     def thought(self, turn: int, text: str) -> None:

@@ -1,8 +1,8 @@
 """Where the time of a turn goes. Pure: times are ms on the session's clock.
 
 Stages add up to the whole: endpointing (speech end to turn end, the recogniser's own figure), thinking (turn end to
-first text), clause (to the first clause given to the voice), voicing (to its first sound), sending (to the first media
-message), playing (to the first acknowledged mark).
+first text), tools (what of that time they ran for, if they did), clause (to the first clause given to the voice),
+voicing (to its first sound), sending (to the first media message), playing (to the first acknowledged mark).
 """
 
 from __future__ import annotations
@@ -26,10 +26,19 @@ class TurnMeter:
     """Its figures are in the journal."""
     tokens: dict[str, int] = field(default_factory=lambda: {"prompt": 0, "completion": 0, "cached": 0})
     _at: dict[str, float] = field(default_factory=dict)
+    _tools_ms: float = 0.0
+    _working_since: float | None = None
 
     def reached(self, stage: str, now: float) -> None:
         """The first time counts."""
         self._at.setdefault(stage, now)
+        if stage == "text":
+            self.working(False, now)
+
+    def working(self, on: bool, now: float) -> None:
+        """Tools run for this turn, or have ended. Behind the first text nobody waits for them in silence."""
+        since, self._working_since = self._working_since, now if on and "text" not in self._at else None
+        self._tools_ms += now - since if since is not None else 0.0
 
     def used(self, prompt: int, completion: int, cached: int) -> None:
         """Tokens of one more request."""
@@ -49,4 +58,10 @@ class TurnMeter:
                 break
             # Rounding both ends, not the difference: so the stages add up to the whole exactly.
             stages[name] = round(self._at[end]) - round(self._at[start])
+        if self._tools_ms and "thinking" in stages:
+            tools = min(round(self._tools_ms), stages["thinking"])
+            thinking = stages["thinking"] - tools
+            stages = {"endpointing": self.endpointing_ms, "thinking": thinking, "tools": tools} | {
+                name: ms for name, ms in stages.items() if name not in ("endpointing", "thinking")
+            }
         return {"turn": self.turn, "stages": stages, "total_ms": sum(stages.values()), "tokens": dict(self.tokens)}

@@ -86,14 +86,15 @@ def _keep(scenario: Scenario, report: CallReport, journal: Sequence[Mapping[str,
         stages, tokens = event["data"]["stages"], event["data"]["tokens"]
         if not tokens["prompt"] or not set(STAGES) <= stages.keys():
             continue
+        whole = sum(stages[name] for name in STAGES) + stages.get("tools", 0)
         figures["endpointing"].append(stages["endpointing"])
         figures["turn to first text of the model"].append(stages["thinking"])
         figures["first text to first sound"].append(stages["clause"] + stages["voicing"] + stages["sending"])
-        figures["last word to first sound"].append(sum(stages[name] for name in STAGES))
+        figures["last word to first sound"].append(whole)
         waited = _waited(report, event["data"]["turn"]) if scenario.name != "barge_in" else None
         if waited is not None:
             figures["the same at the telephone"].append(waited)
-            figures["parts against the telephone"].append(abs(waited - sum(stages[name] for name in STAGES)))
+            figures["parts against the telephone"].append(abs(waited - whole))
 
 
 def _waited(report: CallReport, turn: int) -> float | None:

@@ -69,7 +69,7 @@ export const flowWords = (flow) => (flow ? FLOWS[flow] ?? title(flow) : "");
 
 /** @type {Record<string, string>} */
 const STAGES = {
-  endpointing: "End of turn", thinking: "Thinking", clause: "First clause", voicing: "Voice", sending: "Send",
+  endpointing: "End of turn", thinking: "Thinking", tools: "Tools", clause: "First clause", voicing: "Voice", sending: "Send",
   playing: "Play",
 };
 /** @param {string} stage */

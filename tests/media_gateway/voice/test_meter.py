@@ -46,6 +46,21 @@ def test_a_stage_that_was_not_reached_is_absent_and_so_are_those_behind_it() -> 
     assert stages(meter) == {"endpointing": 40, "thinking": 100}
 
 
+def test_what_tools_take_is_no_thinking() -> None:
+    """Two rounds of them, and one that goes on while the answer is said."""
+    meter = TurnMeter(1, 40)
+    meter.reached("committed", 0)
+    for on, now in ((True, 100), (False, 350), (True, 500), (False, 1_000), (True, 1_200)):
+        meter.working(on, now)
+    meter.reached("text", 1_300)
+    meter.working(True, 1_400)
+    meter.reached("clause", 1_500)
+    meter.working(False, 2_000)
+    assert stages(meter) == {"endpointing": 40, "thinking": 450, "tools": 850, "clause": 200}
+    assert list(stages(meter)) == ["endpointing", "thinking", "tools", "clause"], "in order: the page draws them so"
+    assert meter.data()["total_ms"] == 40 + 1_500
+
+
 def test_tokens_of_all_requests_of_a_turn() -> None:
     meter = TurnMeter(1)
     meter.used(100, 20, 50)

@@ -36,10 +36,20 @@ def test_at_the_limits_nothing_is_missed() -> None:
         (QUICK | {"thinking": 801}, {"thinking": 801, "whole": 2_001}),
         (QUICK | {"voicing": 301, "endpointing": 0}, {"speaking": 501}),
         (QUICK | {"endpointing": 701}, {"whole": 2_001}),
+        (QUICK | {"tools": 1}, {"whole": 2_001, "tools": 1}),
+        (QUICK | {"voicing": 301, "tools": 900}, {"speaking": 501, "whole": 2_901}),
         ({"endpointing": 100, "thinking": 900}, {"thinking": 900}),
         ({"endpointing": 100, "thinking": 10, "clause": 5_000}, {}),
     ],
-    ids=["model", "voice", "recogniser", "cut before the first clause", "cut before the first sound"],
+    ids=[
+        "model",
+        "voice",
+        "recogniser",
+        "tools",
+        "too slow without them",
+        "cut before the first clause",
+        "cut before the first sound",
+    ],
 )
 def test_what_was_missed_is_named(stages: dict[str, int], what: dict[str, int]) -> None:
     assert missed(stages) == what
