@@ -243,7 +243,7 @@ def wrong(verdict: Verdict, journal: list[dict[str, object]], case: Case, ground
         found.append(f"the first thing was heard after {first} ms")
     faults = [(event["data"]["stage"], event["data"]["kind"]) for event in of(journal, "provider_fault")]
     met = ground.met or bool(ground.vendors.openai.faults.met)
-    if not met and (case.vendor, case.moment) != ("openai", "at the end"):  # a goodbye is said as it was written
+    if not met:
         found.append("nothing befell it")
     stage = STAGE.get(case.vendor, "hearing")
     if case.vendor != "openai" and case.kind in LOUD and case.moment != "at the end" and stage not in dict(faults):
@@ -255,8 +255,10 @@ def wrong(verdict: Verdict, journal: list[dict[str, object]], case: Case, ground
 
 
 def matrix(listen: Listen) -> list[Case]:
-    """All that can happen on a system that hears in this way, in an order that is random and always the same."""
-    cases = [Case(*one) for one in itertools.product(PAIRS[listen], KINDS, MOMENTS)]
+    """All that can happen on a system that hears in this way, in an order that is random and always the same. No model
+    is asked at the end: a goodbye is said as it was written."""
+    every = itertools.product(PAIRS[listen], KINDS, MOMENTS)
+    cases = [Case(*one) for one in every if (one[0], one[2]) != ("openai", "at the end")]
     random.Random(SEED).shuffle(cases)
     return cases
 
