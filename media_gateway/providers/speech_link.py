@@ -75,6 +75,8 @@ class LinkedSpeaking:
         self._pongs = -1
         self._over = False
         self._early: list[tuple[bytes, bool]] = []
+        self._sounding = False
+        """The last message of the vendor was sound."""
 
     def begin(self, socket: ClientSocket) -> None:
         """The connection is there."""
@@ -126,7 +128,8 @@ class LinkedSpeaking:
         except UnicodeDecodeError:
             self._broke("broken", "text that is none")
             return
-        self._apply(self._machine.received(time.monotonic(), message))
+        more, self._sounding = self._sounding and not is_text, not is_text
+        self._apply(self._machine.received(time.monotonic(), message), arm=not more)
 
     def lost(self, code: int, reason: str) -> None:
         """The connection is gone without us."""
@@ -135,7 +138,7 @@ class LinkedSpeaking:
 
     # --- inside ---
 
-    def _apply(self, steps: Sequence[Step]) -> None:
+    def _apply(self, steps: Sequence[Step], *, arm: bool = True) -> None:
         for step in steps:
             if isinstance(step, str):
                 if self._socket:
@@ -143,7 +146,8 @@ class LinkedSpeaking:
             elif not self._over:
                 self._over = isinstance(step, VoiceFailed)
                 self._on_spoken(step)
-        self._arm()
+        if arm or self._over or not self._timer:  # more sound behind sound only moves on what is due
+            self._arm()
 
     def _arm(self) -> None:
         """A timer that is early is left to find that out by itself: sound comes often, and moves what is due on."""

@@ -113,11 +113,12 @@ class Floor:
         self._vendors = prices.Vendors(
             ears=engines.ears.name, mind=engines.mind.name, voice=engines.voice.name, telephone=telephone
         )
-        self._lines = self._shown = self._idles = self._endpointing_ms = 0
+        self._lines = self._idles = self._endpointing_ms = 0
         self._silence = Silence()
         listener = Listener(
             sounds=lambda now, until: self._silence_broken(self._silence.sounds(now, until)),
             began=self._began,
+            caption=partial(self._show, LiveType.AI_RESPONSE_CHUNK),
             ran_dry=lambda: self.tell(machine.RanDry()),
             played_out=self._played_out,
             fault=partial(self.fault, "speaking"),
@@ -349,7 +350,7 @@ class Floor:
         if text:
             self.answering.history.append(Message("user", text))
         self.mouth.begin(turn, self._endpointing_ms)
-        self._endpointing_ms = self._shown = 0
+        self._endpointing_ms = 0
         self.answering.tell(turn, event)
 
     def _cut(self, turn: int, words: str, caller: bool) -> None:
@@ -424,11 +425,8 @@ class Floor:
 
     def thought(self, turn: int, text: str) -> None:
         """More text of the answer."""
-        if not self.current(turn):
-            return
-        self.mouth.meter.reached("text", self.mouth.now())
-        self._show(LiveType.AI_RESPONSE_CHUNK, {"turn": turn, "offset": self._shown, "text": text})
-        self._shown += len(text)
+        if self.current(turn):
+            self.mouth.thought(text)
 
     def say(self, turn: int, clause: str) -> None:
         """Speak this clause."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from media_gateway.conversation.model import Directive
+from media_gateway.voice.captions import Captions
 from media_gateway.voice.letting_go import close, letting_go
 from media_gateway.voice.meter import TurnMeter
 from media_gateway.voice.parts import Parts
@@ -37,11 +38,12 @@ Tap = Callable[[int, bytes], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Whom the mouth tells: sound goes out at a time, and will have been heard by another (ms); it was sound of the
-    answer; what went out was heard and more is awaited; the answer was heard to its end; the voice had a fault
-    (provider, kind, detail); it has to be opened again, or (True) is gone for good."""
+    answer; its words, to be shown (`Captions`); what went out was heard and more is awaited; the answer was heard to
+    its end; the voice had a fault (provider, kind, detail); it has to be opened again, or (True) is gone for good."""
 
     sounds: Callable[[float, float], None]
     began: Callable[[], None]
+    caption: Callable[[Mapping[str, object]], None]
     ran_dry: Callable[[], None]
     played_out: Callable[[int, Heard, Directive], None]
     fault: Callable[[str, str, str], None]
@@ -72,6 +74,7 @@ class Mouth:
         self._line = line
         self._timers = timers
         self._listener = listener
+        self._captions = Captions(listener.caption)
         self._speaking: Speaking | None = None
         self._failed: Speaking | None = None
         self._opening = 0
@@ -208,6 +211,7 @@ class Mouth:
         """From now on turn `turn` has the floor."""
         self.meter = TurnMeter(turn, endpointing_ms)
         self.meter.reached("committed", self.now())
+        self._captions.begin()
         self._clause = self._clause if turn == self._turn else 0  # what was said before the greeting counts
         self._turn = turn
         self._asked = {}
@@ -219,6 +223,12 @@ class Mouth:
     def unheard(self) -> bool:
         """Nothing has been said in this call yet."""
         return not self.playout.generation and not self.playout.sent_ms
+
+    def thought(self, text: str) -> None:
+        """More text of the answer has come."""
+        now = self.now()
+        self.meter.reached("text", now)
+        self._captions.add(now, self._turn, text)
 
     def say(self, text: str) -> None:
         """Speak this clause: from the cache when it is there and would not overtake the voice, else by the voice."""
@@ -253,6 +263,7 @@ class Mouth:
         """No more clauses come; `directive.after` applies once all has been heard."""
         self._directive = directive
         self._told_all = True
+        self._captions.flush(self._turn)
         if self._speaking and self._asked:
             self._speaking.done(self._turn)
         self.check()

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from media_gateway.voice.clearing import Clearing
 from media_gateway.voice.playhead import Playhead
 from media_gateway.voice.ports import BYTES_PER_MS, Timing
@@ -26,22 +28,19 @@ MARK_EVERY_MS = 320
 """Finer marks cost messages (one a frame was reported to delay audio), coarser ones lose precision."""
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(msgspec.Struct, frozen=True, gc=False):
     """Send this sound."""
 
     mulaw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """Send a mark of this name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
+class Clear(msgspec.Struct, frozen=True, gc=False):
     """Make the peer drop what it has not played."""
 
 

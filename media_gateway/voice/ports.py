@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import msgspec
+
 from media_gateway.conversation.model import ListeningProfile
 
 BYTES_PER_MS = 8
@@ -196,8 +198,7 @@ Timing = tuple[tuple[int, float], ...]
 voice does not tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenAudio:
+class SpokenAudio(msgspec.Struct, frozen=True, gc=False):
     """Sound of clause `clause` of reply `reply`: any number of bytes, mu-law 8 kHz."""
 
     reply: int
