@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.emulators import firestore_emulator, pubsub_emulator
 from tests.lanes import place, scheduler
+from tests.loops import BACKEND
 
 __all__ = ["firestore_emulator", "pubsub_emulator"]
 
@@ -65,8 +67,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, Mapping[str, object]]:
+    return BACKEND
 
 
 def require(found: object, what: str, remedy: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
+
+from tests.loops import BACKEND
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
+def anyio_backend() -> tuple[str, Mapping[str, object]]:
     """For the whole module, so that what it shares lives on the loop of its tests."""
-    return "asyncio"
+    return BACKEND
