@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from infra.cli.simulating import target_of
@@ -16,6 +17,22 @@ from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.firestore import FirestoreStore
 from realtime.stores.port import Doc, DocumentStore, Query
 from tests.realtime.buses import wire_pubsub
+
+T = TypeVar("T")
+AT_ONCE = 2
+"""Calls on this machine's engines. Sets of them that begin together keep each other waiting: a record is not found in
+time, a line is bridged, and a caller hears so."""
+
+
+async def in_turns(*calls: Awaitable[T]) -> list[T]:
+    """What the calls gave, in their order; a few at a time."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(call: Awaitable[T]) -> T:
+        async with turns:
+            return await call
+
+    return list(await asyncio.gather(*map(one, calls)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,12 @@ from infra.simulators.config import Person, PhoneConfig, new_sid
 from infra.simulators.phone import place_call
 from infra.simulators.report import CallReport
 from infra.simulators.scenario import load_scenario, parse_scenario
-from tests.e2e.system import Running, running
+from tests.e2e.system import Running, in_turns, running
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
 NUMBER = "+14155550177"
 PACE = 0.3
-AT_ONCE = 2
-"""Three sets of this machine's engines that begin together keep each other waiting, and a caller hears so."""
 WANTS_A_PERSON: list[dict[str, Any]] = [{"say": "speak_to_manager", "when": "after_assistant"}, {"wait": "stream_end"}]
 GIVES_UP: list[dict[str, Any]] = [
     {"say": "plain_no", "when": "after_assistant"},
@@ -77,18 +75,10 @@ async def three(ground: Running, sound: Path) -> list[Done]:
     accepts = Person(ring_s=1.5, key_s=1.0, says="plain_yes", talk_s=2.0, caller_hangs_up=True)
     machine = Person(keys="-", verdict="machine_end_beep", verdict_s=0.5)
     leaves = Person(talk_s=1.0, key_s=0.5)
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def in_turn(person: Person, steps: list[dict[str, Any]]) -> Done:
-        async with turns:
-            return await call(ground, person, steps, sound)
-
-    return list(
-        await asyncio.gather(
-            in_turn(accepts, WANTS_A_PERSON),
-            in_turn(machine, [*WANTS_A_PERSON, *GIVES_UP]),
-            in_turn(leaves, [*WANTS_A_PERSON, {"say": "no_thank_you", "when": "after_assistant"}]),
-        )
+    return await in_turns(
+        call(ground, accepts, WANTS_A_PERSON, sound),
+        call(ground, machine, [*WANTS_A_PERSON, *GIVES_UP], sound),
+        call(ground, leaves, [*WANTS_A_PERSON, {"say": "no_thank_you", "when": "after_assistant"}], sound),
     )
 
 

@@ -20,7 +20,7 @@ from infra.simulators.report import CallReport
 from infra.simulators.scenario import AfterAssistant, HangUp, Say, Scenario, Step
 from infra.simulators.wav import read_mulaw
 from tests.conftest import require
-from tests.e2e.system import Running, running
+from tests.e2e.system import Running, in_turns, running
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(180)]
 
@@ -67,7 +67,7 @@ def test_a_human_voice_is_heard_honestly_and_never_guessed_at(
 
     async def go() -> dict[str, tuple[CallReport, list[dict[str, object]]]]:
         async with running(tmp_path) as ground:
-            done = await asyncio.gather(*(call(ground, name) for name in SPOKEN))
+            done = await in_turns(*(call(ground, name) for name in SPOKEN))
             assert await ground.appointments() == []
             return dict(zip(SPOKEN, done, strict=True))
 

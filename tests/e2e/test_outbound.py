@@ -26,7 +26,7 @@ from realtime.records import shop
 from realtime.records.appointments import Booked, Holder, book
 from realtime.records.customers import phone_key
 from realtime.stores.port import DocumentStore
-from tests.e2e.system import Running, running
+from tests.e2e.system import Running, in_turns, running
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(240)]
 
@@ -133,7 +133,7 @@ async def calls(folder: Path) -> tuple[dict[str, Done], dict[str, Any]]:
         async with running(folder, more=account) as ground:
             async with Api(ground.target.url, ground.target.username, ground.target.password) as api:
                 appointment = await booked(ground.store)
-                done = await asyncio.gather(*(one(api, twilio, number, appointment) for number in PHONES))
+                done = await in_turns(*(one(api, twilio, number, appointment) for number in PHONES))
                 (kept,) = await ground.appointments()
             call_id = done[1].answer["call_id"]
             listed, shown, tailed = await asyncio.gather(
