@@ -48,6 +48,7 @@ def config(app: Starlette, settings: Settings, *, host: str | None = None, port:
         # here, calls and dashboards have limits of their own.
         limit_concurrency=settings.callboard_max_calls + MOST_SOCKETS + SPARE,
         loop="auto",  # uvloop where it is installed
+        http="h11",  # strict about what is no HTTP; the sockets that are many are ours anyhow
         ws=DirectSocket,
         ws_max_size=MAX_FRAME,  # Twilio's frames are about 400 bytes, a dashboard's commands less than 16 KiB
         ws_ping_interval=PING_INTERVAL_S,

@@ -4,8 +4,8 @@ One keep-alive pool for all calls. Until the first word, a fault is met with one
 all within one budget; afterwards it is the caller's to know. An iterator that is closed closes its connection, so that
 nothing is generated for nobody.
 
-The SDK's own client costs 6 ms of CPU a turn and httpx2 alone 3; on 200 calls that is a fifth of a core for nothing. So
-requests keep the SDK's types and go out through aiohttp: 1 ms.
+The SDK's own client costs 6 ms of CPU a turn, httpx2 alone 3 and aiohttp 1; on 200 calls that is a fifth of a core for
+nothing, or some hundredths. So requests keep the SDK's types and go out through `http_pool`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
-import aiohttp
 import structlog
 
 from media_gateway.providers.breaker import Breaker
+from media_gateway.providers.http_pool import Answer, HttpPool
 from media_gateway.providers.openai_stream import Reading, refusal, request
 from media_gateway.providers.openai_tools import StrictTool, StrictTools
 from media_gateway.voice.ports import ProviderFault, StoodIn, Thinking, Thought, Usage
@@ -30,11 +31,11 @@ log = structlog.get_logger()
 
 NAME = "openai"
 CONNECT_S = 3.0
-KEPT_S = 60.0
 MOST_REFUSAL = 65_536
 WARM_S = 10.0
 END_S = 0.05
 CHARACTERS_A_TOKEN = 4
+_STREAMED = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 _AGAIN = frozenset({"refused", "busy", "broken"})
 """Faults that another try may mend; a deadline that has passed leaves no time for one."""
 
@@ -47,8 +48,8 @@ class _Later(ProviderFault):
         self.after_s = after_s
 
 
-def _later(answer: aiohttp.ClientResponse, fault: ProviderFault) -> ProviderFault:
-    after = answer.headers.get("Retry-After", "")
+def _later(answer: Answer, fault: ProviderFault) -> ProviderFault:
+    after = answer.headers.get("retry-after", "")
     return _Later(fault, float(after)) if after.isdecimal() else fault
 
 
@@ -86,10 +87,10 @@ class OpenAiMind:
         self._options = options
         self._patience = options.patience
         self._now = now
-        self._url = options.base_url.rstrip("/")
+        self._url = options.base_url.rstrip("/")  # for what a person reads
         self._tools = StrictTools()
         self._breakers = {model: Breaker() for model in options.models}
-        self._pool: aiohttp.ClientSession | None = None
+        self._pool: HttpPool | None = None
         self._extra: dict[str, Any] = {"max_completion_tokens": options.most_tokens}
         if options.effort:
             self._extra["reasoning_effort"] = options.effort
@@ -101,9 +102,12 @@ class OpenAiMind:
         reached now is no reason not to start: the script stands in until it can."""
         for model in self._options.models:
             try:
-                async with asyncio.timeout(WARM_S), self._session().get(f"{self._url}/models/{model}") as answer:
-                    self._looked(model, answer.status, await answer.content.read(MOST_REFUSAL))
-            except (aiohttp.ClientError, OSError, TimeoutError) as problem:
+                answer = await self._connections().request("GET", f"/models/{quote(model, safe='')}", within=WARM_S)
+                try:
+                    self._looked(model, answer.status, await answer.whole(MOST_REFUSAL, WARM_S))
+                finally:
+                    answer.release()
+            except (OSError, TimeoutError) as problem:
                 log.warning("mind_not_reached", model=model, problem=type(problem).__name__)
 
     def _looked(self, model: str, status: int, body: bytes) -> None:
@@ -123,16 +127,12 @@ class OpenAiMind:
         """Let the connections go; safe to call twice."""
         pool, self._pool = self._pool, None
         if pool:
-            await pool.close()
+            await pool.aclose()
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _connections(self) -> HttpPool:
         if self._pool is None:
-            connector = aiohttp.TCPConnector(
-                limit=self._options.most_connections, keepalive_timeout=KEPT_S, ttl_dns_cache=int(KEPT_S)
-            )
             headers = {"Authorization": f"Bearer {self._options.api_key}", "User-Agent": "callboard"}
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
-            self._pool = aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
+            self._pool = HttpPool(self._url, headers=headers, most=self._options.most_connections, connect_s=CONNECT_S)
         return self._pool
 
     # --- a thought ---
@@ -212,13 +212,16 @@ class OpenAiMind:
         answer = await self._post(body, due)
         try:
             if answer.status != 200:
-                raise _later(answer, refusal(NAME, answer.status, await self._read(answer, due, MOST_REFUSAL)))
+                raise _later(
+                    answer,
+                    refusal(NAME, answer.status, await self._read(answer.whole(MOST_REFUSAL, due - self._now()))),
+                )
             # What was taken is paid for, even if it is cut before it says what it cost.
             guessed = len(body) // CHARACTERS_A_TOKEN
             yield Usage(prompt=guessed)
             while not reading.over:
-                wait = due if not reading.begun else self._now() + self._patience.between
-                data = await self._read(answer, wait)
+                wait = self._patience.between if reading.begun else due - self._now()
+                data = await self._read(answer.read(wait))
                 if not data:
                     break
                 for item in reading.feed(data):
@@ -227,29 +230,27 @@ class OpenAiMind:
                     yield item
             for asked in reading.ended():
                 yield asked
-            with suppress(ProviderFault):  # the end of the body, so that the connection can be kept
-                await self._read(answer, self._now() + END_S)
+            if not answer.over:  # the end of the body, so that the connection can be kept
+                with suppress(ProviderFault):
+                    await self._read(answer.read(END_S))
         finally:
-            if not answer.content.at_eof():
-                answer.close()  # nobody listens: the vendor is to stop
-            answer.release()
+            answer.release()  # if nobody listens any more, the vendor is to stop
 
-    async def _post(self, body: bytes, due: float) -> aiohttp.ClientResponse:
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+    async def _post(self, body: bytes, due: float) -> Answer:
         try:
-            async with asyncio.timeout(due - self._now()):
-                return await self._session().post(f"{self._url}/chat/completions", data=body, headers=headers)
+            return await self._connections().request(
+                "POST", "/chat/completions", within=due - self._now(), body=body, headers=_STREAMED
+            )
         except TimeoutError as late:
             raise ProviderFault(NAME, "timeout", "no answer in time") from late
-        except (aiohttp.ClientError, OSError) as problem:
+        except OSError as problem:
             raise ProviderFault(NAME, "refused", type(problem).__name__) from problem
 
-    async def _read(self, answer: aiohttp.ClientResponse, due: float, most: int = 0) -> bytes:
+    async def _read(self, reading: Awaitable[bytes]) -> bytes:
         """What has come; empty at the end."""
         try:
-            async with asyncio.timeout(due - self._now()):
-                return await (answer.content.read(most) if most else answer.content.readany())
+            return await reading
         except TimeoutError as late:
             raise ProviderFault(NAME, "timeout", "no word in time") from late
-        except (aiohttp.ClientError, OSError) as problem:
+        except OSError as problem:
             raise ProviderFault(NAME, "broken", type(problem).__name__) from problem
