@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from realtime.backoff import delay
 from realtime.call import Call
 from realtime.clock import Clock, iso
@@ -34,8 +36,7 @@ class Fenced(Exception):
     """Another owner has taken the call over, or it is over: this one may not write for the media any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """The head after the commit, and the events that this append added (none for a duplicate)."""
 
     call: Call

@@ -34,6 +34,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+import msgspec
+
 
 class EventType(StrEnum):
     """The durable types."""
@@ -64,8 +66,7 @@ class LiveType(StrEnum):
     AI_RESPONSE_CHUNK = "ai_response_chunk"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """An event that wants to be appended. `idem` is its idempotency key, unique within the call: the same key
     again is a no-op. `ts` is when it happened."""
 
@@ -75,8 +76,7 @@ class Draft:
     ts: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A line of the journal `calls/{call_id}/events/{seq:08d}`: `seq` 1, 2, 3 ... without holes."""
 
     call_id: str
@@ -84,7 +84,7 @@ class Event:
     seq: int
     type: EventType
     ts: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form: what the log, the tail and the dashboards carry."""

@@ -326,12 +326,12 @@ class Hub:
         if crowd.ready:
             self._welcome(me, crowd, mailbox)
 
-    def _welcome(self, me: int, crowd: Crowd, member: Mailbox) -> None:
-        """Tell a member where the crowd stands."""
+    def _welcome(self, me: int, crowd: Crowd, member: Mailbox, *, began: Mapping[str, int] | None = None) -> None:
+        """Tell a member where the crowd stands; or where it `began`, if the member has had all since."""
         heads: list[Mapping[str, Any]] = []
         for call_id in self._watchers[me].rooms:
             room, known = self._rooms[call_id], self._calls[call_id]
-            seen = room.receivers[me].seen
+            seen = room.receivers[me].seen if began is None else began.get(call_id, 0)
             heads.append({**known.data, "seq": seen})
             crowd.members[member][call_id] = seen
         member.found(heads)
@@ -358,7 +358,7 @@ class Hub:
         if isinstance(crowd, Crowd):
             crowd.found([])
             for member in list(crowd.members):
-                self._welcome(me, crowd, member)
+                self._welcome(me, crowd, member, began=watcher.cursors)
 
     def _join(self, me: int, head: Head) -> None:
         """Put a watcher into the room of a call that it wants and may see."""

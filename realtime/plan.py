@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
+
+import msgspec
 
 from realtime import json_text
 from realtime.call import Call, Status, advance
@@ -20,8 +22,7 @@ AFTER_THE_END = frozenset({EventType.CALL_COMPLETED, EventType.ANALYSIS_READY, E
 _SETTABLE = frozenset(f.name for f in fields(Call)) - {"call_id", "org", "epoch", "seq", "tail", "last_updated"}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What should happen to a call in one commit: events to append, head fields to set, and writes to other
     documents that stand or fall with them."""
 
@@ -30,8 +31,7 @@ class Plan:
     writes: Sequence[Write] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """The outcome of a plan: the next head, the events that are new, and the idempotency key of each of them."""
 
     call: Call

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from realtime.call import Call, PoisonedHead
 from realtime.crowd import ALL, Crowd

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from media_gateway.conversation import booking, speech
 from media_gateway.conversation.model import State, ToolReturned

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+
+import msgspec
 
 from media_gateway.conversation.words import clock_zero
 
@@ -38,8 +39,7 @@ _WORDS = (
 _IN_HOURS = re.compile(r"\bin (a|an|half an|\d{1,2}) (hours?|minutes?)\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """A time of day; with its date when it was said as a distance from now."""
 
     time: time

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Literal
 
+import msgspec
+
 from media_gateway.conversation.clock_words import find_time
 from media_gateway.conversation.day_words import DAY, Expect, find_date
 from media_gateway.conversation.words import with_digits
@@ -49,8 +51,7 @@ class Hours:
     closes: time = time(18)
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(msgspec.Struct, frozen=True):
     """What was understood. `time` is on the half of the day that the shop is open when the caller did not say which."""
 
     date: date | None = None

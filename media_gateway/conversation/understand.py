@@ -4,8 +4,9 @@ what fits nothing is reported as nothing."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from media_gateway.conversation.dates import Hours, When, understand
 from media_gateway.conversation.day_words import Expect
@@ -21,15 +22,14 @@ _COURTESY = re.compile(r"^(?:(?:hi|hello|hey|um|uh|so|well|sorry|okay|and) )+| (
 _FILLERS = frozenset(_FILLER_WORDS.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(msgspec.Struct, frozen=True):
     """`intents` in the flow's order; `yes` is None when neither was said; `service` is a key of the flow."""
 
     said: str
     intents: tuple[str, ...] = ()
     yes: bool | None = None
     service: str | None = None
-    when: When = field(default_factory=When)
+    when: When = msgspec.field(default_factory=When)
 
 
 class Ear:

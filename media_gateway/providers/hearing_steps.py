@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from media_gateway.voice.ports import Heard
 
@@ -16,30 +17,25 @@ class At(NamedTuple):
     now_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A connection is there; its time 0 is this moment of the call."""
 
     offset_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(msgspec.Struct, frozen=True):
     """The connection is gone, and another will be tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class GaveUp:
+class GaveUp(msgspec.Struct, frozen=True):
     """There will be no other connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waited:
+class Waited(msgspec.Struct, frozen=True):
     """What `Wait` asked for has passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(msgspec.Struct, frozen=True):
     """From now on, this much silence ends a turn."""
 
     patience_ms: int
@@ -48,15 +44,13 @@ class Listen:
 Lifecycle = Opened | Dropped | GaveUp | Waited | Listen
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """Come back with `Waited` after this long; replaces the wait before. None: no more waiting."""
 
     ms: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Force:
+class Force(msgspec.Struct, frozen=True):
     """Make the vendor say what it has."""
 
 

@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -226,7 +226,7 @@ class OpenAiMind:
                     break
                 for item in reading.feed(data):
                     if isinstance(item, Usage):
-                        item = replace(item, prompt=item.prompt - guessed)
+                        item = Usage(item.prompt - guessed, item.completion, item.cached)
                     yield item
             for asked in reading.ended():
                 yield asked

@@ -22,20 +22,17 @@ SILENCE = b"\xff"
 # --- hearing -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class SpeechStarted(msgspec.Struct, frozen=True):
     """Sound that may be speech began. Fires on noise too: hold nothing on it alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(msgspec.Struct, frozen=True):
     """The whole text of the turn so far; may still change."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Final:
+class Final(msgspec.Struct, frozen=True):
     """The turn is over (`text` whole). `confidence` 0..1, None if the engine has none; `understood` is False when the
     engine itself believes that what it heard lies outside what it can recognise. `speech_end_ms` is how long before
     this event the caller stopped speaking, as far as the engine knows."""
@@ -46,8 +43,7 @@ class Final:
     speech_end_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EagerFinal:
+class EagerFinal(msgspec.Struct, frozen=True):
     """The turn is probably over, and `text` is then the whole of it. Next comes a `Final` with the same text, or
     `TurnResumed`; until then nothing may be done that cannot be taken back. Only some engines say this."""
 
@@ -56,13 +52,11 @@ class EagerFinal:
     speech_end_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResumed:
+class TurnResumed(msgspec.Struct, frozen=True):
     """The `EagerFinal` before was wrong: the caller goes on speaking."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
+class SpeechEnded(msgspec.Struct, frozen=True):
     """Sound stopped without becoming a turn (noise, a cough)."""
 
 
@@ -139,15 +133,13 @@ class ToolRequest:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(msgspec.Struct, frozen=True):
     """More of what is to be said."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one request, or a correction of what was said of it before; they add up."""
 
     prompt: int = 0
@@ -217,8 +209,7 @@ class SpokenTogether:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenEnd:
+class SpokenEnd(msgspec.Struct, frozen=True):
     """Clause `clause` of reply `reply` is complete."""
 
     reply: int

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import stamina
@@ -165,7 +165,7 @@ class Scribe:
             first.done.set_result(None)
 
     def _keyed(self, draft: Draft) -> Draft:
-        return replace(draft, idem=f"voice:{self._term}:{draft.idem}")
+        return Draft(draft.type, draft.data, f"voice:{self._term}:{draft.idem}", draft.ts)
 
     def _give_up(self, batch: list[_Entry], problem: Exception) -> None:
         done = batch[0].done

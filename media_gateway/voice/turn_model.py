@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -31,29 +30,25 @@ _OURS = (Phase.SPEAKING, Phase.HELD)
 # --- events --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class Sound(msgspec.Struct, frozen=True):
     """The recogniser believes that somebody began (or stopped) making sound."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Loud:
+class Loud(msgspec.Struct, frozen=True):
     """The caller's line became loud while we speak (or is soft again): sooner known than any word, and less certain."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """What has been recognised of the utterance so far."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
+class Utterance(msgspec.Struct, frozen=True):
     """The caller's turn, whole; `typed` when it did not come by voice (then it always counts)."""
 
     text: str
@@ -61,61 +56,51 @@ class Utterance:
     typed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A key of the phone."""
 
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The call begins: the assistant greets (turn 0 is ours)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interruptible:
+class Interruptible(msgspec.Struct, frozen=True):
     """Whether what is about to be said may be interrupted."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AudioBegan:
+class AudioBegan(msgspec.Struct, frozen=True):
     """The first sound of the reply has been sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class RanDry:
+class RanDry(msgspec.Struct, frozen=True):
     """All that was sent of the reply has been heard, and more of it is awaited (a tool runs, a voice is slow)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlayedOut:
+class PlayedOut(msgspec.Struct, frozen=True):
     """The reply is complete and has been heard to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(msgspec.Struct, frozen=True):
     """A timer that was armed and not disarmed."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True):
     """A machine has answered and records now: what we say next is the message that we leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Working:
+class Working(msgspec.Struct, frozen=True):
     """A tool runs for the current turn, or has ended: the wait is for it, and has an end of its own."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(msgspec.Struct, frozen=True):
     """A line that is not the conversation's own is to be said: at the next moment at which nobody is in the middle of
     something, or `now`. `key` is its name."""
 
@@ -123,23 +108,19 @@ class Announce:
     now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TakenOver:
+class TakenOver(msgspec.Struct, frozen=True):
     """A supervisor speaks with the caller themselves from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """The supervisor has given the caller back."""
 
 
-@dataclass(frozen=True, slots=True)
-class GaveUp:
+class GaveUp(msgspec.Struct, frozen=True):
     """An engine that the call cannot do without is gone for good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(msgspec.Struct, frozen=True):
     """The call is over."""
 
 
@@ -152,8 +133,7 @@ TurnEvent = (
 # --- commands ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """The caller's turn is real: answer it."""
 
     turn: int
@@ -161,38 +141,33 @@ class Commit:
     understood: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CommitKeys:
+class CommitKeys(msgspec.Struct, frozen=True):
     """The caller's turn was made with the keypad."""
 
     turn: int
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(msgspec.Struct, frozen=True):
     """Nobody spoke for the idle time: this turn is ours."""
 
     turn: int
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveMessage:
+class LeaveMessage(msgspec.Struct, frozen=True):
     """Speak to the machine that records: this turn is ours, and nothing interrupts it."""
 
     turn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Announcing:
+class Announcing(msgspec.Struct, frozen=True):
     """Say the line of this name: this turn is ours."""
 
     turn: int
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Overheard:
+class Overheard(msgspec.Struct, frozen=True):
     """The caller said this to the supervisor: it is kept, and not answered."""
 
     turn: int
@@ -200,27 +175,23 @@ class Overheard:
     understood: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Regained:
+class Regained(msgspec.Struct, frozen=True):
     """The caller is ours again: this turn is ours."""
 
     turn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Fall silent, forget nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(msgspec.Struct, frozen=True):
     """It was nothing: go on from the last heard word."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True):
     """Stop thinking and speaking for the turn that was (tools go on). The caller has the floor, unless the call itself
     is over (`caller` False)."""
 
@@ -229,38 +200,33 @@ class Cut:
     caller: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """Words that were not a turn."""
 
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(msgspec.Struct, frozen=True):
     """Say the pre-rendered `filler` or `apology`."""
 
     what: str
     turn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(msgspec.Struct, frozen=True):
     """Apologise with what is at hand, and give the caller to a human."""
 
     turn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(msgspec.Struct, frozen=True):
     """(Re)start a timer."""
 
     name: str
     ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Disarm:
+class Disarm(msgspec.Struct, frozen=True):
     """Stop a timer."""
 
     name: str

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 
 class Conflict(Exception):
     """A precondition of the commit did not hold; nothing was written. Read again, decide again."""
@@ -21,8 +23,7 @@ class StoreUnavailable(Exception):
     """The store could not be reached in time. Whether a commit happened is unknown: retry with the same keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doc:
+class Doc(msgspec.Struct, frozen=True):
     """A document as read. `version` is opaque and changes with every write."""
 
     path: str
@@ -30,16 +31,14 @@ class Doc:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True):
     """Write a document that must not exist yet."""
 
     path: str
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Write a document whole. With `version`, only if it is still that version (so it must exist)."""
 
     path: str
@@ -47,8 +46,7 @@ class Put:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove a document; no error if it is not there, unless `version` says which one must be."""
 
     path: str

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from realtime import hub as hubs
@@ -119,6 +120,8 @@ async def test_a_call_that_opens_while_the_active_ones_are_looked_up_is_not_lost
     everything = hub.subscribe("*", org="default", replay=False)
     items = [(item.call_id, item.seq) for item in await drain(everything) if isinstance(item, Event)]
     assert sorted(items) == [("CA1", 2), ("CA2", 1), ("CA2", 2)]
+    starts = {head["call_id"]: head["seq"] for head in await everything.heads()}
+    assert starts == {"CA1": 1, "CA2": 0}, "what it has been told is behind where it starts, not in it"
 
 
 async def test_what_happens_here_is_shown_while_the_store_is_away(journal: Memory, hub: Hub) -> None:
@@ -416,7 +419,7 @@ async def test_another_log_ends_a_subscription_and_makes_watchers_of_all_jump(jo
     await settle()
     hub.notice(journal.add("CA1", IDLE, IDLE).to_dict())
     assert await seqs(everything) == [1, 2]
-    journal.logs["CA1"] = [replace(line, epoch="e2") for line in journal.logs["CA1"]]
+    journal.logs["CA1"] = [msgspec.structs.replace(line, epoch="e2") for line in journal.logs["CA1"]]
     journal.heads["CA1"] = replace(journal.heads["CA1"], epoch="e2")
     hub.notice(journal.add("CA1", IDLE).to_dict())
     await settle()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,7 +204,8 @@ def test_a_room_keeps_a_bounded_window_and_still_replays_a_long_call() -> None:
 
 
 def test_a_head_is_parsed_without_what_must_be_resolved_first() -> None:
-    lines = (event(1), replace(event(2, EventType.CALL_COMPLETED), data={"ref": {"path": "x", "parts": 2}}))
+    pointer = {"ref": {"path": "x", "parts": 2}}
+    lines = (event(1), msgspec.structs.replace(event(2, EventType.CALL_COMPLETED), data=pointer))
     call = Call(call_id="CA1", conversation_id="conv_1", epoch=EPOCH, seq=2, status=Status.COMPLETED)
     parsed = Head.parse({**call.to_dict(), "tail": [line.to_dict() for line in lines]})
     assert parsed == Head("CA1", "default", EPOCH, 2, True, frozenset({"CA1", "conv_1"}), (lines[0],))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -143,7 +144,7 @@ class Rooms(RuleBasedStateMachine):
         seq = max(0, len(self.log.lines) - back)
         head = self.log.head(seq, tail)
         if foreign and len(self.logs) > 1:
-            strange = replace(Event("CA1", self.logs[-2].epoch, seq + 1, EventType.IDLE, TS, {}))
+            strange = msgspec.structs.replace(Event("CA1", self.logs[-2].epoch, seq + 1, EventType.IDLE, TS, {}))
             head = replace(head, tail=(*head.tail, strange))
         self.told = max(self.told, seq)
         self.tell(HeadSeen(head))
