@@ -91,7 +91,9 @@ class LiveLane:
     def offer(self, call_id: str, type_: LiveType, data: Mapping[str, Any], ts: str) -> None:
         """A moment of a call that this instance has."""
         now = asyncio.get_running_loop().time()
-        own = self._own.setdefault(call_id, _Own(now))
+        own = self._own.get(call_id)
+        if own is None:
+            own = self._own[call_id] = _Own(now)
         own.said_at, own.n = now, own.n + 1
         before = own.texts.get(type_.value, {})
         text, turn = str(data.get("text", "")), data.get("turn")

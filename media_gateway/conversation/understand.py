@@ -53,7 +53,7 @@ class Ear:
         service = self._service(said)
         return Understood(
             said=said,
-            intents=tuple(name for name, matcher in self._intents.items() if matcher.fits(said, row, simply)),
+            intents=tuple([name for name, matcher in self._intents.items() if matcher.fits(said, row, simply)]),
             yes=self._yes_or_no(said),
             service=service,
             when=understand(text, now, self._hours, expect),
@@ -91,7 +91,10 @@ def _phrases_of(spec: FlowSpec, action: str) -> tuple[str, ...]:
 
 def _longest(phrases: tuple[str, ...], said: str) -> str:
     padded = f" {said} "
-    return next((phrase for phrase in phrases if f" {phrase} " in padded), "")
+    for phrase in phrases:
+        if f" {phrase} " in padded:
+            return phrase
+    return ""
 
 
 def _telling(said: str) -> str:
@@ -128,4 +131,7 @@ class _Matcher:
         for words in self._literal:
             if words in padded:
                 return True
-        return any(search(said) for search in self._patterns)
+        for search in self._patterns:  # noqa: SIM110 - as above
+            if search(said):
+                return True
+        return False

@@ -56,6 +56,7 @@ class ClientSocket(asyncio.Protocol):
         self._on_message = on_message
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
+        self._write: Callable[[bytes], None] = _nowhere
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
@@ -66,6 +67,8 @@ class ClientSocket(asyncio.Protocol):
         self._core_alone = False
         """Something began that only the core can follow."""
         self._silent = False
+        self._sends = False
+        """The core's own state is asked only where it may have changed, and not for each frame of sound."""
         self.pongs = 0
         """How often the peer has answered a ping."""
 
@@ -108,13 +111,13 @@ class ClientSocket(asyncio.Protocol):
 
     def send_binary(self, data: bytes) -> None:
         """One message, handed to the transport at once; nothing when the connection is not open."""
-        if self._protocol.state is OPEN and self._transport is not None:
-            self._transport.write(ws_frames.masked(ws_frames.BINARY, data))
+        if self._sends:
+            self._write(ws_frames.masked(ws_frames.BINARY, data))
 
     def send_text(self, text: str) -> None:
         """One message, handed to the transport at once; nothing when the connection is not open."""
-        if self._protocol.state is OPEN and self._transport is not None:
-            self._transport.write(ws_frames.masked(ws_frames.TEXT, text.encode()))
+        if self._sends:
+            self._write(ws_frames.masked(ws_frames.TEXT, text.encode()))
 
     def ping(self) -> None:
         """`pongs` will tell."""
@@ -124,7 +127,7 @@ class ClientSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection now, without another callback."""
-        self._silent = True
+        self._silent, self._sends = True, False
         if self._transport:
             self._transport.abort()
 
@@ -148,6 +151,7 @@ class ClientSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP (and TLS) connection is there."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._write = self._transport.write
         self._transport.set_write_buffer_limits(high=MAX_UNSENT)
 
     def pause_writing(self) -> None:
@@ -196,6 +200,7 @@ class ClientSocket(asyncio.Protocol):
 
     def connection_lost(self, _problem: Exception | None) -> None:
         """The connection is gone, for whatever reason."""
+        self._sends = False
         if not self._gone.done():
             self._gone.set_result(None)
         if not self._opened.done():
@@ -229,6 +234,7 @@ class ClientSocket(asyncio.Protocol):
         for data in self._protocol.data_to_send():
             if data and transport:
                 transport.write(data)
+        self._sends = self.is_open
 
     def _handle(self) -> None:
         for event in self._protocol.events_received():
@@ -269,6 +275,10 @@ class ClientSocket(asyncio.Protocol):
     def _deliver(self, data: bytes) -> None:
         if not self._silent:
             self._on_message(data, self._text)
+
+
+def _nowhere(_data: bytes) -> None:
+    """Before there is a connection."""
 
 
 def _refusal(problem: Exception) -> Exception:

@@ -8,12 +8,13 @@ wanted.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.ports import Mind, StoodIn, TextDelta, Thinking, Thought, ToolRequest, Usage
@@ -250,12 +251,12 @@ class Wording:
 def beyond(script: Sequence[ToolRequest], chosen: Sequence[ToolRequest]) -> list[ToolRequest]:
     """What was chosen beyond the script: the same tool with the same arguments is the same deed, whoever asked."""
     known = {_deed(request) for request in script}
-    more: dict[tuple[str, str], ToolRequest] = {}
+    more: dict[tuple[str, bytes], ToolRequest] = {}
     for request in chosen:
         if _deed(request) not in known:
             more.setdefault(_deed(request), request)
     return list(more.values())
 
 
-def _deed(request: ToolRequest) -> tuple[str, str]:
-    return request.name, json.dumps(dict(request.arguments), sort_keys=True, default=str)
+def _deed(request: ToolRequest) -> tuple[str, bytes]:
+    return request.name, msgspec.json.encode(dict(request.arguments), enc_hook=str, order="sorted")
