@@ -13,7 +13,6 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -24,7 +23,6 @@ from realtime import json_text
 from realtime.clock import Clock, iso, utcnow
 from realtime.paths import check_document
 from realtime.stores.embedded_feed import EmbeddedHeadFeed
-from realtime.stores.embedded_group import Gathering
 from realtime.stores.embedded_sql import compile_query, connect, prepare
 from realtime.stores.port import Conflict, Create, Delete, Doc, HeadFeed, Put, Query, StoreUnavailable, Write
 
@@ -131,12 +129,10 @@ def _write_loop(connection: sqlite3.Connection, jobs: queue.Queue[_Job | None], 
     """The writer thread: takes all that is pending, commits it together, tells each caller its own outcome."""
     purge_at: datetime | None = None
     closing = False
-    gathering = Gathering()
     while not closing:
-        group, closing = _take(jobs, gathering)
+        group, closing = _take(jobs)
         if group:
             _commit_group(connection, group)
-            gathering.wrote(time.monotonic())
         now = clock()
         if purge_at is None or now >= purge_at:
             purge_at = now + PURGE_EVERY
@@ -144,13 +140,10 @@ def _write_loop(connection: sqlite3.Connection, jobs: queue.Queue[_Job | None], 
     connection.close()
 
 
-def _take(jobs: queue.Queue[_Job | None], gathering: Gathering) -> tuple[list[_Job], bool]:
+def _take(jobs: queue.Queue[_Job | None]) -> tuple[list[_Job], bool]:
     """Wait for work, then take all there is; True with the last of it."""
     group: list[_Job] = []
     job = jobs.get()
-    if job is not None and (pause := gathering.pause(time.monotonic())):
-        time.sleep(pause)
-        gathering.found(1 + jobs.qsize())
     while job is not None:
         if job[1].set_running_or_notify_cancel():
             group.append(job)
