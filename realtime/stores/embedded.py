@@ -13,8 +13,9 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -48,7 +49,44 @@ _CHANGE = "UPDATE docs SET data = ?, version = ?, expire_at = ? WHERE path = ? A
 _REMOVE = "DELETE FROM docs WHERE path = ? AND version = ?"
 
 Result = TypeVar("Result")
-_Job = tuple[Sequence[Write], "Future[list[str]]"]
+_Outcome = list[str] | Exception
+
+
+class _Job:
+    """A commit under way, and who waits for it. `asyncio.wrap_future` would be the same, for three times the price."""
+
+    __slots__ = ("_done", "_loop", "writes")
+
+    def __init__(self, writes: Sequence[Write], loop: asyncio.AbstractEventLoop) -> None:
+        self.writes = tuple(writes)
+        self._loop = loop
+        self._done: asyncio.Future[list[str]] = loop.create_future()
+
+    @property
+    def wanted(self) -> bool:
+        """Does somebody still wait for it?"""
+        return not self._done.done()
+
+    def tell(self, outcome: _Outcome) -> None:
+        """From the writer's thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._settle, outcome)
+
+    async def outcome(self, seconds: float) -> list[str]:
+        """Raises TimeoutError, or what it failed with."""
+        late = self._loop.call_later(seconds, self._settle, TimeoutError())
+        try:
+            return await self._done
+        finally:
+            late.cancel()
+
+    def _settle(self, outcome: _Outcome) -> None:
+        if self._done.done():
+            return
+        if isinstance(outcome, Exception):
+            self._done.set_exception(outcome)
+        else:
+            self._done.set_result(outcome)
 
 
 class EmbeddedStore:
@@ -64,7 +102,7 @@ class EmbeddedStore:
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(f"cannot open {self.path}: {error}") from error
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-read")
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(PENDING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(
             target=_write_loop, args=(writer, self._jobs, clock), name="store-write", daemon=True
@@ -82,13 +120,13 @@ class EmbeddedStore:
 
     async def commit(self, writes: Sequence[Write]) -> list[str]:
         """All or nothing. Raises Conflict; StoreUnavailable; ValueError for a document that is too large."""
-        job: Future[list[str]] = Future()
         self._require_open()
-        try:
-            self._jobs.put_nowait((tuple(writes), job))
-        except queue.Full:
-            raise StoreUnavailable(f"{PENDING} commits are waiting for {self.path}") from None
-        return await self._outcome(job)
+        if self._jobs.qsize() >= PENDING:
+            raise StoreUnavailable(f"{PENDING} commits are waiting for {self.path}")
+        job = _Job(writes, asyncio.get_running_loop())
+        self._jobs.put(job)
+        with self._told():
+            return await job.outcome(DEADLINE)
 
     def feed(self) -> HeadFeed:
         """A feed of `calls/*` where `active == true`, with a connection and a thread of its own while it runs."""
@@ -109,12 +147,15 @@ class EmbeddedStore:
 
     async def _read(self, work: Callable[[], Result]) -> Result:
         self._require_open()
-        return await self._outcome(self._readers.submit(work))
-
-    async def _outcome(self, job: Future[Result]) -> Result:
-        try:
+        with self._told():
             async with asyncio.timeout(DEADLINE):
-                return await asyncio.wrap_future(job)
+                return await asyncio.wrap_future(self._readers.submit(work))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What goes wrong, as StoreUnavailable."""
+        try:
+            yield
         except TimeoutError:
             raise StoreUnavailable(f"{self.path} did not answer in {DEADLINE} s") from None
         except sqlite3.Error as error:
@@ -125,7 +166,7 @@ class EmbeddedStore:
             raise StoreUnavailable(f"{self.path} is closed")
 
 
-def _write_loop(connection: sqlite3.Connection, jobs: queue.Queue[_Job | None], clock: Clock) -> None:
+def _write_loop(connection: sqlite3.Connection, jobs: queue.SimpleQueue[_Job | None], clock: Clock) -> None:
     """The writer thread: takes all that is pending, commits it together, tells each caller its own outcome."""
     purge_at: datetime | None = None
     closing = False
@@ -140,12 +181,12 @@ def _write_loop(connection: sqlite3.Connection, jobs: queue.Queue[_Job | None], 
     connection.close()
 
 
-def _take(jobs: queue.Queue[_Job | None]) -> tuple[list[_Job], bool]:
+def _take(jobs: queue.SimpleQueue[_Job | None]) -> tuple[list[_Job], bool]:
     """Wait for work, then take all there is; True with the last of it."""
     group: list[_Job] = []
     job = jobs.get()
     while job is not None:
-        if job[1].set_running_or_notify_cancel():
+        if job.wanted:
             group.append(job)
         if len(group) >= GROUP:
             return group, False
@@ -165,27 +206,24 @@ def _purge(connection: sqlite3.Connection, now: str) -> None:
 
 
 def _commit_group(connection: sqlite3.Connection, group: Sequence[_Job]) -> None:
-    outcomes: list[list[str] | Exception] = []
+    outcomes: list[_Outcome] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
         if len(group) == 1:
-            outcomes.append(_alone(connection, group[0][0]))
+            outcomes.append(_alone(connection, group[0].writes))
         else:
-            outcomes.extend(_attempt(connection, writes) for writes, _ in group)
+            outcomes.extend(_attempt(connection, job.writes) for job in group)
         if connection.in_transaction:
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         outcomes = [error] * len(group)
-    for (_, job), outcome in zip(group, outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            job.set_exception(outcome)
-        else:
-            job.set_result(outcome)
+    for job, outcome in zip(group, outcomes, strict=True):
+        job.tell(outcome)
 
 
-def _alone(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str] | Exception:
+def _alone(connection: sqlite3.Connection, writes: Sequence[Write]) -> _Outcome:
     """The only commit of its group: the transaction is its own, and undone when its precondition does not hold."""
     try:
         return _applied(connection, writes)
@@ -196,7 +234,7 @@ def _alone(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str]
         return refusal
 
 
-def _attempt(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[str] | Exception:
+def _attempt(connection: sqlite3.Connection, writes: Sequence[Write]) -> _Outcome:
     """One caller's commit among others, undone alone when its precondition does not hold."""
     connection.execute("SAVEPOINT one")
     try:

@@ -21,7 +21,7 @@ each page of theirs is copied, and waited for, a quarter as often as by default.
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS docs ("
     "path TEXT PRIMARY KEY, collection TEXT NOT NULL, data TEXT NOT NULL, version INTEGER NOT NULL, "
-    "expire_at TEXT) WITHOUT ROWID",
+    "expire_at TEXT)",  # with row ids: a head is three pages long, and has no place in a key's tree
     "CREATE INDEX IF NOT EXISTS docs_changes ON docs (collection, version)",
     "CREATE INDEX IF NOT EXISTS docs_expiry ON docs (expire_at) WHERE expire_at IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), n INTEGER NOT NULL)",
