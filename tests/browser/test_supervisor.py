@@ -202,6 +202,24 @@ def test_what_a_call_has_cost_so_far_is_told_with_each_turn(dashboard: Dashboard
     expect(used).to_contain_text("$0.020")
 
 
+def test_what_a_turn_waited_for_is_drawn_stage_by_stage_and_a_slow_tool_is_one_of_them(
+    dashboard: Dashboard, stub: Stub
+) -> None:
+    open_call(dashboard, stub)
+    stages = {"endpointing": 200, "thinking": 300, "tools": 2000, "clause": 40, "voicing": 150, "sending": 10}
+    stub.emit("metrics_updated", turn=7, stages={**stages, "playing": 100}, tokens={})
+    waits = dashboard.page.get_by_role("region", name="Time to answer")
+    turn = waits.get_by_role("listitem").filter(has_text="Turn 7").first
+    expect(turn).to_contain_text("2800 ms")
+    expect(turn).to_contain_text("Tools 2000")
+    parts = turn.locator(".bar .stage")
+    expect(parts).to_have_count(7)
+    look = "all => all.map(one => [one.dataset.stage, getComputedStyle(one).backgroundColor, one.offsetWidth])"
+    drawn = {name: (colour, width) for name, colour, width in parts.evaluate_all(look)}
+    assert len({colour for colour, _ in drawn.values()}) == 7, "each has a colour of its own"
+    assert max(drawn, key=lambda name: drawn[name][1]) == "tools"
+
+
 def test_a_viewer_may_watch_and_is_told_so(browser: Browser, stub: Stub) -> None:
     stub.token = token("viewer", user="vi")
     with Dashboard.opened(browser, stub.address) as dashboard:

@@ -24,9 +24,9 @@ AT_ONCE = 2
 time, a line is bridged, and a caller hears so."""
 
 
-async def in_turns(*calls: Awaitable[T]) -> list[T]:
+async def in_turns(*calls: Awaitable[T], at_once: int = AT_ONCE) -> list[T]:
     """What the calls gave, in their order; a few at a time."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = asyncio.Semaphore(at_once)
 
     async def one(call: Awaitable[T]) -> T:
         async with turns:

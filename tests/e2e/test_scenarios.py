@@ -12,7 +12,7 @@ from infra.cli.simulating import target_of, twilio_for
 from infra.local.ordering import account
 from infra.local.simulate import Verdict, simulate
 from infra.simulators.scenario import Scenario, load_scenario, scenario_names
-from tests.e2e.system import running
+from tests.e2e.system import in_turns, running
 
 pytestmark = [pytest.mark.call, pytest.mark.timeout(400)]
 
@@ -27,15 +27,9 @@ AT_ONCE = 3
 
 
 async def all_of(folder: Path, scenarios: list[Scenario]) -> list[Verdict]:
-    limit = asyncio.Semaphore(AT_ONCE)
     async with twilio_for(*scenarios) as twilio, running(folder, more=account(twilio) if twilio else {}) as ground:
         target = target_of(ground.system, folder, twilio)
-
-        async def one(scenario: Scenario) -> Verdict:
-            async with limit:
-                return await simulate(target, scenario)
-
-        return await asyncio.gather(*map(one, scenarios))
+        return await in_turns(*(simulate(target, scenario) for scenario in scenarios), at_once=AT_ONCE)
 
 
 def check(folder: Path, names: set[str]) -> None:
