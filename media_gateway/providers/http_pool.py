@@ -50,9 +50,12 @@ class HttpPool:
         self._host, self._port = parts.hostname, parts.port or (443 if secure else 80)
         self._context = (context or ssl.create_default_context()) if secure else None
         self._path = parts.path.rstrip("/")
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": parts.netloc, **headers}.items())
-        if any(end in value for value in headers.values() for end in "\r\n"):
-            raise ValueError("a header of the API's has a line break in it; is the key whole, and nothing but the key?")
+        fields = {"Host": parts.netloc.rpartition("@")[2], **headers}
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        if not all(value.isascii() and value.isprintable() for value in fields.values()):
+            raise ValueError(
+                "what goes to the API with each request is not plain ASCII; is the key whole, and all of it?"
+            )
         self._connect_s, self._kept_s = connect_s, kept_s
         self._room = asyncio.Semaphore(most)
         self._idle: list[_Connection] = []

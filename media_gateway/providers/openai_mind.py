@@ -102,13 +102,15 @@ class OpenAiMind:
         reached now is no reason not to start: the script stands in until it can."""
         for model in self._options.models:
             try:
-                answer = await self._connections().request("GET", f"/models/{quote(model, safe='')}", within=WARM_S)
+                answer = await self._connections().request("GET", f"/models/{quote(model, safe='/:')}", within=WARM_S)
                 try:
                     self._looked(model, answer.status, await answer.whole(MOST_REFUSAL, WARM_S))
                 finally:
                     answer.release()
             except (OSError, TimeoutError) as problem:
                 log.warning("mind_not_reached", model=model, problem=type(problem).__name__)
+            except ValueError as wrong:
+                raise ProviderFault(NAME, "refused", f"check OPENAI_BASE_URL and OPENAI_API_KEY: {wrong}") from wrong
 
     def _looked(self, model: str, status: int, body: bytes) -> None:
         if status == 200:
@@ -243,7 +245,7 @@ class OpenAiMind:
             )
         except TimeoutError as late:
             raise ProviderFault(NAME, "timeout", "no answer in time") from late
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             raise ProviderFault(NAME, "refused", type(problem).__name__) from problem
 
     async def _read(self, reading: Awaitable[bytes]) -> bytes:

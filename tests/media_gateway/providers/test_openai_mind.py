@@ -80,6 +80,18 @@ async def test_words_as_they_come_and_the_tokens_they_cost() -> None:
         assert api.asked[0].headers["authorization"] == f"Bearer {API_KEY}"
 
 
+@pytest.mark.parametrize(("url", "key"), [("", "sk-1\nsk-2"), ("", "sk-\u00e4"), ("api.openai.com/v1", API_KEY)])
+async def test_a_key_or_an_address_that_is_none_is_told_at_the_start_with_its_remedy(url: str, key: str) -> None:
+    async with OpenAiApi().serving() as api:
+        mind = OpenAiMind(MindOptions(api_key=key, base_url=url or api.url, models=(MODEL,)))
+        with pytest.raises(ProviderFault, match="OPENAI_BASE_URL and OPENAI_API_KEY") as told:
+            await mind.warm()
+        assert key not in told.value.detail
+        with pytest.raises(ProviderFault):
+            await all_of(mind)
+        await mind.aclose()
+
+
 async def test_one_connection_serves_one_turn_after_the_other() -> None:
     async with minded() as (api, mind):
         for _ in range(5):
