@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from weakref import WeakSet
 
 from websockets.http11 import Request
 
@@ -65,12 +66,12 @@ class DeepgramListen:
     ) -> AsyncIterator[DeepgramListen]:
         """Listens; `url` is then what DEEPGRAM_BASE_URL should be. `enter` decides who talks, where others share the
         origin."""
-        sockets: list[VendorSocket] = []
+        sockets: WeakSet[VendorSocket] = WeakSet()  # the loop holds those that are open; the others are gone
 
         def made() -> VendorSocket:
             self.connections += 1
             socket = VendorSocket(enter or self.enter, self.faults, _refused, self._latency_ms)
-            sockets.append(socket)
+            sockets.add(socket)
             return socket
 
         server = await asyncio.get_running_loop().create_server(made, host, port)
@@ -79,7 +80,7 @@ class DeepgramListen:
             yield self
         finally:
             server.close()
-            for socket in sockets:
+            for socket in list(sockets):
                 socket.cut()
             await server.wait_closed()
 
