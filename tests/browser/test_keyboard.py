@@ -104,6 +104,24 @@ def test_signing_in_and_out(dashboard: Dashboard, keys: Keys, stub: Stub) -> Non
     keys.expect_at("Name")
 
 
+def test_who_closes_a_dialog_and_goes_on_at_once_is_not_called_back(
+    dashboard: Dashboard, keys: Keys, stub: Stub
+) -> None:
+    """The browser tells of a dialog's end a moment after it has given the focus back."""
+    calls(stub, 1)
+    dashboard.login(CODE)
+    keys.press("+1 500 555 1000")
+    keys.press("Transfer")
+    keys.expect_at("To")
+    gone_on = """() => {
+      document.querySelector("dialog").close();
+      [...document.querySelectorAll("button")].find((one) => one.textContent.includes("Take over")).focus();
+    }"""
+    dashboard.page.evaluate(gone_on)
+    expect(dashboard.page.locator("dialog")).to_have_count(0)
+    assert called(keys.at, "Take over"), keys.at
+
+
 def test_a_call_is_opened_and_stepped_into(dashboard: Dashboard, keys: Keys, stub: Stub) -> None:
     names = calls(stub, 3)
     stub.emit("escalation", call=names[1], turn=1, reason="manager_request")

@@ -11,9 +11,11 @@ export function Dialog({ title, confirm, onConfirm, onClose, danger = false, bus
   const place = /** @type {{current: HTMLDialogElement | null}} */ (useRef(null));
   useEffect(() => {
     const asked = document.activeElement;
-    place.current?.showModal();
+    const dialog = place.current;
+    dialog?.showModal();
     return () => {
-      if (asked instanceof HTMLElement) asked.focus();
+      // The browser has given the focus back by now if it was closed; who has gone on since is not called back.
+      if (asked instanceof HTMLElement && (isLost() || dialog?.contains(document.activeElement))) asked.focus();
       if (isLost()) refocusSoon(""); // what asked is gone
     };
   }, []);
