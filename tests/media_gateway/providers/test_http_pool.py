@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from media_gateway.providers import http_pool
 from media_gateway.providers.http_pool import Broken, HttpPool
+from tests.loops import BACKEND
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +24,12 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encod
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 WAIT_S = 5.0
 """For what comes: never waited for to its end."""
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, Mapping[str, object]]:
+    """On the loop that a gateway runs on, too: its transports are others."""
+    return ("asyncio", {"use_uvloop": True}) if request.param == "uvloop" else BACKEND
 
 
 @dataclass
