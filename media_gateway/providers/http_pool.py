@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import httptools
 
@@ -21,8 +22,8 @@ KEPT_S = 60.0
 """How long a connection waits for its next request."""
 MOST_HEAD = 64 * 1024
 """Bytes of an answer's head."""
-HIGH, LOW = 256 * 1024, 64 * 1024
-"""Bytes of an answer that may wait for whoever reads it, before its connection is not read, and until it is again."""
+HIGH = 256 * 1024
+"""Bytes of an answer that may wait for whoever reads it, before its connection is not read either."""
 
 
 class Broken(ConnectionError):
@@ -59,7 +60,7 @@ class HttpPool:
         self._connect_s, self._kept_s = connect_s, kept_s
         self._room = asyncio.Semaphore(most)
         self._idle: list[_Connection] = []
-        self._open: set[_Connection] = set()
+        self._open: WeakSet[_Connection] = WeakSet()  # one that is lost before it comes here is held by nobody
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -260,7 +261,7 @@ class _Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._body.clear()
-        return self.whole and self._kept and self._problem is None and self.usable
+        return self.whole and self._kept and not self._paused and self._problem is None and self.usable
 
     def abort(self) -> None:
         """Now, whatever is under way."""

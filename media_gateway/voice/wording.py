@@ -8,13 +8,12 @@ wanted.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
-
-import msgspec
 
 from media_gateway.voice.clauses import Clauser
 from media_gateway.voice.ports import Mind, StoodIn, TextDelta, Thinking, Thought, ToolRequest, Usage
@@ -251,12 +250,13 @@ class Wording:
 def beyond(script: Sequence[ToolRequest], chosen: Sequence[ToolRequest]) -> list[ToolRequest]:
     """What was chosen beyond the script: the same tool with the same arguments is the same deed, whoever asked."""
     known = {_deed(request) for request in script}
-    more: dict[tuple[str, bytes], ToolRequest] = {}
+    more: dict[tuple[str, str], ToolRequest] = {}
     for request in chosen:
         if _deed(request) not in known:
             more.setdefault(_deed(request), request)
     return list(more.values())
 
 
-def _deed(request: ToolRequest) -> tuple[str, bytes]:
-    return request.name, msgspec.json.encode(dict(request.arguments), enc_hook=str, order="sorted")
+def _deed(request: ToolRequest) -> tuple[str, str]:
+    # msgspec would be quicker, but half a surrogate pair, which a model may send, is none of its texts
+    return request.name, json.dumps(dict(request.arguments), sort_keys=True, default=str)

@@ -53,7 +53,8 @@ _Outcome = list[str] | Exception
 
 
 class _Job:
-    """A commit under way, and who waits for it. `asyncio.wrap_future` would be the same, for three times the price."""
+    """A commit under way, and who waits for it. A future of threads, wrapped into one of the loop's, does the same with
+    a lock and two more callbacks for each commit."""
 
     __slots__ = ("_done", "_loop", "writes")
 

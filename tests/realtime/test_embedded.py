@@ -25,7 +25,7 @@ from realtime.journal import Journal
 from realtime.stores.embedded import EmbeddedStore
 from realtime.stores.embedded_feed import EmbeddedHeadFeed
 from realtime.stores.embedded_sql import connect, prepare
-from realtime.stores.port import Create, FeedState, Put, StoreUnavailable
+from realtime.stores.port import Create, FeedState, Put, Query, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -281,3 +281,27 @@ def test_nobody_but_sqlite_opens_the_file(path: Path, monkeypatch: pytest.Monkey
     assert str(path) not in opened_by_us
     assert path.stat().st_mode & 0o777 == 0o600
     assert [name.name for name in path.parent.iterdir() if name.name.startswith(".")] == []
+
+
+async def test_a_file_of_an_older_release_goes_on(tmp_path: Path) -> None:
+    """Its table has no row ids; the statements are the same."""
+    path = tmp_path / "old.db"
+    with closing(connect(path)) as old:
+        old.execute(
+            "CREATE TABLE docs (path TEXT PRIMARY KEY, collection TEXT NOT NULL, data TEXT NOT NULL, "
+            "version INTEGER NOT NULL, expire_at TEXT) WITHOUT ROWID"
+        )
+        prepare(old)
+        old.execute("INSERT INTO docs VALUES ('calls/a', 'calls', '{\"n\": 1}', 1, NULL)")
+        old.execute("UPDATE counter SET n = 1")
+    store = EmbeddedStore(path)
+    (found,) = await store.get("calls/a")
+    assert found
+    (version,) = await store.commit([Put("calls/a", {"n": 2}, found.version)])
+    await store.commit([Create("calls/b", {"n": 3})])
+    docs = await store.query(Query("calls"))
+    assert [(doc.path, doc.data, doc.version == version) for doc in docs] == [
+        ("calls/a", {"n": 2}, True),
+        ("calls/b", {"n": 3}, False),
+    ]
+    await store.aclose()

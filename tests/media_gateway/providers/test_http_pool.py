@@ -290,6 +290,16 @@ async def test_an_answer_that_nobody_reads_waits_at_the_vendor() -> None:
         answer.release()
 
 
+@pytest.mark.parametrize(("size", "again"), [(10, True), (2 * http_pool.HIGH, False)])
+async def test_a_connection_that_is_not_read_any_more_is_not_asked_again(size: int, again: bool) -> None:
+    """All of the answer came, and too much of it for whoever did not want it: the next one would never be read."""
+    connection = http_pool._Connection(asyncio.get_running_loop(), lambda _: None)
+    connection.connection_made(_Deaf())
+    connection.send(b"")
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+    assert (connection.whole, connection.rest()) == (True, again)
+
+
 async def test_whole_is_no_more_than_was_asked_for() -> None:
     async with served([b"HTTP/1.1 500 Oh\r\nContent-Length: 10\r\n\r\n0123456789"]) as server, pooled(server) as pool:
         answer = await pool.request("POST", "/chat", within=WAIT_S)
@@ -355,3 +365,6 @@ class _Deaf(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return False
+
+    def pause_reading(self) -> None:
+        """Nothing is read."""

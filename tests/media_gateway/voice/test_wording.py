@@ -116,3 +116,8 @@ def test_a_deed_is_done_once_whoever_asks() -> None:
     again = ToolRequest("c2", "look", {"day": "monday"})
     other = ToolRequest("c3", "look", {"day": "tuesday"})
     assert beyond([LOOK], [again, other, replace(other, call_id="c4")]) == [other]
+
+
+def test_half_a_character_in_an_argument_is_no_end_of_an_answer() -> None:
+    half = ToolRequest("c1", "look", {"day": "\ud800"})
+    assert beyond([half], [replace(half, call_id="c2"), LOOK]) == [LOOK]
